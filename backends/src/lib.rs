@@ -1,0 +1,1 @@
+//! Stock minimal order and payment services.

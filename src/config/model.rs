@@ -1,0 +1,348 @@
+//! The config as it is meant: typed, defaulted and cross-checked. Data only; no runtime type appears here.
+//!
+//! Every value of these types is valid by construction: `config::decode` is the only place that builds them
+//! from a file, and it refuses what these types cannot hold.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+use ipnet::IpNet;
+use regex::Regex;
+
+/// One whole config file.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// How many worker threads serve traffic.
+    pub workers: Workers,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Listeners in file order; names are unique.
+    pub listeners: Vec<Listener>,
+    /// Upstreams in file order; names are unique.
+    pub upstreams: Vec<Upstream>,
+    /// Routes in file order; names are unique, and every `upstream` names one of `upstreams`.
+    pub routes: Vec<Route>,
+    /// Where the admin server listens.
+    pub admin: Admin,
+    /// Where each finished request is written.
+    pub access_log: AccessLog,
+    /// How the process stops.
+    pub shutdown: Shutdown,
+}
+
+/// `workers`: `auto` (one per core that this process may run on) or a number from 1 to 1024.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Workers {
+    /// One per core.
+    #[default]
+    Auto,
+    /// Exactly this many.
+    Count(NonZeroUsize),
+}
+
+/// One entry of `listeners`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// The key in `listeners`.
+    pub name: String,
+    /// The address to bind; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Bounds on what a client may hold.
+    pub limits: Limits,
+}
+
+/// `listeners.*.limits`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections on this listener over all workers, 1 or more. Default 10,000.
+    pub max_connections: usize,
+    /// Bytes of a request head, 8 KiB to 1 MiB. Default 64 KiB.
+    pub max_header_bytes: usize,
+    /// From the first byte of a head to its last. Default 10 s.
+    pub header_timeout: Duration,
+    /// How long a connection may wait for its next request. Default 75 s.
+    pub idle_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 10_000,
+            max_header_bytes: 64 * 1024,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+        }
+    }
+}
+
+/// One entry of `upstreams`: a named group of equivalent endpoints with one strategy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upstream {
+    /// The key in `upstreams`.
+    pub name: String,
+    /// The rule that picks an endpoint.
+    pub strategy: Strategy,
+    /// Tuning of the latency window; kept for every strategy, since p50/p90/p99 are shown for all.
+    pub least_response: LeastResponse,
+    /// The endpoints in file order; addresses are unique, and there is at least one.
+    pub endpoints: Vec<Endpoint>,
+    /// How connections to the endpoints are made and kept.
+    pub connection: Connection,
+}
+
+/// `strategy`, with what the strategy needs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Strategy {
+    /// Endpoints in turn; weights are ignored, save that 0 drains.
+    RoundRobin,
+    /// Smooth weighted round robin, as nginx does it.
+    Weighted,
+    /// At random in proportion to weight.
+    Random,
+    /// Fewest requests in flight per weight.
+    LeastConnections,
+    /// Fewer requests in flight per weight of two chosen at random.
+    P2c,
+    /// Lowest cost by windowed latency quantile.
+    #[default]
+    LeastResponse,
+    /// The same key goes to the same endpoint while the set of endpoints is the same.
+    ConsistentHash(HashKey),
+}
+
+impl Strategy {
+    /// The word used for it in the config, the admin API and the metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round_robin",
+            Self::Weighted => "weighted",
+            Self::Random => "random",
+            Self::LeastConnections => "least_connections",
+            Self::P2c => "p2c",
+            Self::LeastResponse => "least_response",
+            Self::ConsistentHash(_) => "consistent_hash",
+        }
+    }
+}
+
+/// `hash`: what a request is hashed by. A request without the part is balanced by `random`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HashKey {
+    /// The value of the cookie of this name.
+    Cookie(String),
+    /// The value of this header.
+    Header(HeaderName),
+    /// The value of this query parameter.
+    Query(String),
+    /// The client's address (after `trusted_proxies`).
+    ClientIp,
+    /// The request path without the query.
+    Path,
+}
+
+/// `least_response`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LeastResponse {
+    /// Which quantile endpoints are compared by, 0.5 to 0.999. Default 0.99.
+    pub quantile: f64,
+    /// How long a sample counts, 1 s to 10 min. Default 30 s.
+    pub window: Duration,
+    /// Samples at which the quantile has most of its say, 1 to 1,000,000. Default 300.
+    pub min_samples: u64,
+}
+
+impl Default for LeastResponse {
+    fn default() -> Self {
+        Self { quantile: 0.99, window: Duration::from_secs(30), min_samples: 300 }
+    }
+}
+
+/// One entry of `endpoints`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where it listens.
+    pub address: HostPort,
+    /// Share of the traffic relative to its siblings, 0 to 1000; 0 gets no new requests. Default 1.
+    pub weight: u32,
+}
+
+/// `host:port`, `[v6]:port` or `name:port`. A name is looked up when the config is loaded, as nginx does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HostPort {
+    /// An address or a DNS name in lower case.
+    pub host: Host,
+    /// 1 to 65535.
+    pub port: u16,
+}
+
+/// The host part of an address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Host {
+    /// A literal address.
+    Ip(IpAddr),
+    /// A DNS name in lower case.
+    Name(String),
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Ip(ip) => SocketAddr::new(*ip, self.port).fmt(f),
+            Host::Name(name) => write!(f, "{name}:{}", self.port),
+        }
+    }
+}
+
+/// `upstreams.*.connection`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// To establish a TCP connection. Default 1 s.
+    pub connect_timeout: Duration,
+    /// An unused connection is closed after this. Default 4 s, below the 5 s after which many servers close theirs.
+    pub idle_timeout: Duration,
+    /// Unused connections kept per endpoint and worker, 0 to 65536. Default 256.
+    pub max_idle: usize,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self { connect_timeout: Duration::from_secs(1), idle_timeout: Duration::from_secs(4), max_idle: 256 }
+    }
+}
+
+/// One entry of `routes`.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// `name`, or `route-N` with N counted from 1.
+    pub name: String,
+    /// Which request heads it takes.
+    pub matches: RouteMatch,
+    /// The name of the upstream that answers.
+    pub upstream: String,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+    /// Bytes of a request body; more is answered 413. `None`: no bound.
+    pub max_body: Option<u64>,
+}
+
+/// `routes[].timeouts`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the request head to the last byte of the response. Default: no bound.
+    pub request: Option<Duration>,
+    /// Without a byte moving in either direction once the request is with the endpoint. Default 60 s.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { request: None, idle: Duration::from_secs(60) }
+    }
+}
+
+/// `routes[].match`. An absent part matches everything.
+#[derive(Debug, Clone, Default)]
+pub struct RouteMatch {
+    /// Host without port.
+    pub host: Option<HostPattern>,
+    /// Path without query.
+    pub path: PathPattern,
+    /// Any of these; empty means every method.
+    pub methods: Vec<Method>,
+    /// All of these, compared byte for byte.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// All of these, compared after percent-decoding.
+    pub query: Vec<(String, String)>,
+}
+
+/// `match.host`, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// `shop.example`.
+    Exact(String),
+    /// `*.shop.example` as `shop.example`: one or more labels before it.
+    Wildcard(String),
+}
+
+/// `match.path`, `match.path_prefix` or `match.path_regex`.
+#[derive(Debug, Clone, Default)]
+pub enum PathPattern {
+    /// None of them given.
+    #[default]
+    Any,
+    /// The whole path.
+    Exact(String),
+    /// Whole leading segments: `/api` takes `/api` and `/api/x`, not `/apix`. Without a trailing slash, save for `/`.
+    Prefix(String),
+    /// Anywhere in the path unless anchored.
+    Regex(Regex),
+}
+
+/// `admin`. Default `127.0.0.1:9900`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admin {
+    /// `admin: off`.
+    Off,
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// `unix:/path`.
+    Unix(PathBuf),
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self::Tcp(SocketAddr::from(([127, 0, 0, 1], 9900)))
+    }
+}
+
+/// `access_log`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AccessLog {
+    /// Nothing is written.
+    #[default]
+    Off,
+    /// One line a request.
+    On {
+        /// Where to.
+        target: LogTarget,
+        /// In which shape.
+        format: LogFormat,
+    },
+}
+
+/// `access_log.path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTarget {
+    /// `stdout`.
+    Stdout,
+    /// `stderr`.
+    Stderr,
+    /// A file, appended to.
+    File(PathBuf),
+}
+
+/// `access_log.format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// Apache's and nginx's combined format.
+    Combined,
+}
+
+/// `shutdown`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Requests still running after this are cut off. Default 30 s.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { drain_timeout: Duration::from_secs(30) }
+    }
+}
