@@ -1,5 +1,21 @@
 //! The config file: its types, and how text becomes them. Data and validation; it knows no runtime type.
+//!
+//! Text -> [`yaml`] -> tree of nodes -> [`decode`] -> [`model`], and back to text by [`render`].
 
+mod decode;
+mod excerpt;
+mod load;
 pub mod model;
+mod node;
+mod problem;
+pub mod render;
+mod syntax;
+mod yaml;
 
+#[cfg(test)]
+mod tests;
+
+pub use load::{Loaded, MAX_FILE_BYTES, load, parse};
 pub use model::*;
+pub use problem::{Problem, Problems, Severity};
+pub use render::{to_json, to_yaml};

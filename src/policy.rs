@@ -1,1 +1,16 @@
 //! Decisions without I/O: no tokio, no hyper; time and randomness are arguments.
+
+pub mod balance;
+pub mod endpoint;
+pub mod forward;
+pub mod head;
+pub mod latency;
+pub mod path;
+mod percent;
+pub mod query;
+pub mod route;
+pub mod score;
+mod slots;
+
+#[cfg(test)]
+mod simulation;

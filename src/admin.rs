@@ -1,0 +1,138 @@
+//! The admin server: what operators and their tools ask the process. On an address of its own, never on a listener.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::Admin;
+use crate::net::listen;
+use crate::process::control::{Control, Request};
+
+mod api;
+
+/// An address the admin server can listen on.
+#[derive(Debug)]
+pub enum Listener {
+    /// `admin: off`.
+    Off,
+    /// A TCP socket.
+    Tcp(StdTcpListener),
+    /// A Unix socket, and its path.
+    Unix(StdUnixListener, PathBuf),
+}
+
+/// The admin address cannot be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    /// As configured.
+    pub address: String,
+    /// What the operating system said.
+    pub error: io::Error,
+}
+
+impl Listener {
+    /// Binds what the config names.
+    ///
+    /// # Errors
+    /// What the operating system said.
+    pub fn bind(config: &Admin) -> Result<Self, BindError> {
+        match config {
+            Admin::Off => Ok(Self::Off),
+            Admin::Tcp(address) => {
+                bind_tcp(*address).map_err(|error| BindError { address: address.to_string(), error })
+            }
+            Admin::Unix(path) => {
+                bind_unix(path).map_err(|error| BindError { address: format!("unix:{}", path.display()), error })
+            }
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
+    listen::claim(address)?;
+    let mut sockets = listen::bind_all(address, 1)?;
+    Ok(Listener::Tcp(sockets.remove(0)))
+}
+
+fn bind_unix(path: &Path) -> io::Result<Listener> {
+    if is_stale(path) {
+        std::fs::remove_file(path)?;
+    }
+    let socket = StdUnixListener::bind(path)?;
+    socket.set_nonblocking(true)?;
+    Ok(Listener::Unix(socket, path.to_path_buf()))
+}
+
+/// A socket left behind by a process that is gone. Anything else at that path is not ours to remove.
+fn is_stale(path: &Path) -> bool {
+    let is_socket = path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket());
+    is_socket && UnixStream::connect(path).is_err()
+}
+
+/// A running admin server. Dropping it lets it finish what it is answering, then end.
+#[derive(Debug)]
+pub struct Running {
+    address: Option<SocketAddr>,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Running {
+    /// Where it listens, if on TCP.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+}
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+struct App {
+    control: Arc<Control>,
+    requests: mpsc::Sender<Request>,
+}
+
+/// Serves on `listener`, within the runtime of the caller. `None` for `admin: off` and for a socket that cannot be
+/// watched, which is logged.
+pub fn serve(listener: Listener, control: Arc<Control>, requests: mpsc::Sender<Request>) -> Option<Running> {
+    let router = router(App { control, requests });
+    let (stop, stopped) = oneshot::channel();
+    let stopped = async move { drop(stopped.await) };
+    let address = match listener {
+        Listener::Off => return None,
+        Listener::Tcp(socket) => {
+            let socket = TcpListener::from_std(socket).inspect_err(unwatchable).ok()?;
+            let address = socket.local_addr().ok();
+            tokio::spawn(async move { axum::serve(socket, router).with_graceful_shutdown(stopped).await });
+            address
+        }
+        Listener::Unix(socket, _) => {
+            let socket = UnixListener::from_std(socket).inspect_err(unwatchable).ok()?;
+            tokio::spawn(async move { axum::serve(socket, router).with_graceful_shutdown(stopped).await });
+            None
+        }
+    };
+    Some(Running { address, _stop: stop })
+}
+
+fn unwatchable(error: &io::Error) {
+    tracing::error!(%error, "cannot serve the admin address");
+}
+
+fn router(app: App) -> Router {
+    Router::new()
+        .route("/healthz", get(api::healthz))
+        .route("/readyz", get(api::readyz))
+        .route("/metrics", get(api::metrics))
+        .route("/api/v1/status", get(api::status))
+        .route("/api/v1/upstreams", get(api::upstreams))
+        .route("/api/v1/config", get(api::config))
+        .route("/api/v1/reload", post(api::reload))
+        .with_state(app)
+}

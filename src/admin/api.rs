@@ -1,0 +1,130 @@
+//! The handlers of the admin server.
+
+use std::sync::PoisonError;
+use std::time::SystemTime;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::App;
+use crate::config::render;
+use crate::policy::latency::LatencyWindow;
+use crate::process::control::Cause;
+use crate::snapshot::Upstream;
+use crate::telemetry::aggregate::EndpointFigures;
+use crate::telemetry::metrics;
+
+/// The process runs.
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// The process takes requests: 503 once it drains.
+pub(super) async fn readyz(State(app): State<App>) -> (StatusCode, &'static str) {
+    if app.control.is_ready() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    }
+}
+
+/// OpenMetrics text.
+pub(super) async fn metrics(State(app): State<App>) -> Response {
+    let control = &app.control;
+    let text = metrics::render(control.snapshot(), control.figures().clone(), control.process());
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match text {
+        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// What runs, since when, on which config.
+pub(super) async fn status(State(app): State<App>) -> Json<Value> {
+    let control = &app.control;
+    let process = control.process();
+    let uptime = SystemTime::now().duration_since(control.started).map_or(0.0, |up| up.as_secs_f64());
+    let listeners: Vec<Value> = control
+        .listeners()
+        .iter()
+        .zip(&process.connections)
+        .map(|(bound, open)| json!({ "name": bound.name, "address": bound.address, "connections": open }))
+        .collect();
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "uptime_seconds": uptime,
+        "ready": control.is_ready(),
+        "workers": control.workers(),
+        "generation": control.snapshot().generation,
+        "reloads": process.reloads,
+        "reloads_refused": process.reloads_refused,
+        "last_refusal": control.last_refusal(),
+        "listeners": listeners,
+    }))
+}
+
+/// Every upstream with its endpoints. Figures are at most 0.2 s old.
+pub(super) async fn upstreams(State(app): State<App>) -> Json<Value> {
+    let snapshot = app.control.snapshot();
+    let figures = app.control.figures().lock().unwrap_or_else(PoisonError::into_inner);
+    let pools = snapshot.upstreams.iter().zip(&figures.pools);
+    let upstreams: Vec<Value> = pools.map(|(upstream, pool)| describe(upstream, pool)).collect();
+    Json(json!({ "generation": snapshot.generation, "upstreams": upstreams }))
+}
+
+fn describe(upstream: &Upstream, pool: &[EndpointFigures]) -> Value {
+    let endpoints = 0..upstream.endpoints.len().min(pool.len());
+    let endpoints: Vec<Value> = endpoints.map(|index| describe_endpoint(upstream, index, &pool[index])).collect();
+    json!({
+        "name": &*upstream.name,
+        "strategy": upstream.config.strategy.name(),
+        "window_seconds": upstream.tuning().window.as_secs_f64(),
+        "endpoints": endpoints,
+    })
+}
+
+fn describe_endpoint(upstream: &Upstream, index: usize, figures: &EndpointFigures) -> Value {
+    let endpoint = &upstream.endpoints[index];
+    let window = figures.recent.latency();
+    json!({
+        "address": &*endpoint.name,
+        "state": if endpoint.weight == 0 { "draining" } else { "up" },
+        "weight": endpoint.weight,
+        "in_flight": upstream.state(index).in_flight(),
+        "requests": figures.requests,
+        "failures": figures.failures,
+        "samples": window.count(),
+        "p50_ms": millis(window, 0.5),
+        "p90_ms": millis(window, 0.9),
+        "p99_ms": millis(window, 0.99),
+        "cost_factor": figures.score.map(|score| score.factor),
+    })
+}
+
+/// `null` where the window has no sample.
+fn millis(window: &LatencyWindow, quantile: f64) -> Option<f64> {
+    // Microseconds fit the 52 bits of a double for 142 years.
+    #[expect(clippy::cast_precision_loss, reason = "see above")]
+    let millis = |micros: u64| micros as f64 / 1e3;
+    window.quantile_us(quantile).map(millis)
+}
+
+/// The config in force, with every default spelled out.
+pub(super) async fn config(State(app): State<App>) -> Json<Value> {
+    let snapshot = app.control.snapshot();
+    Json(json!({ "generation": snapshot.generation, "config": render::to_json(&snapshot.config) }))
+}
+
+/// Reads the config again. 200 with what changed, or 422 with why it was refused.
+pub(super) async fn reload(State(app): State<App>) -> (StatusCode, Json<Value>) {
+    match app.control.reload(Cause::Admin, &app.requests).await {
+        Ok(report) => (StatusCode::OK, Json(json!({ "reloaded": true, "report": report }))),
+        Err(problems) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "reloaded": false, "problems": problems })))
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What can be typed: the subcommands, and what each does.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, render};
+use crate::process::{Options, Server, Source, log};
+
+mod proxy;
+
+/// A config that is refused, as with `nginx -t`.
+const REFUSED: u8 = 2;
+
+/// A layer-7 load balancer and reverse proxy that routes by p99 latency.
+#[derive(Debug, Parser)]
+#[command(name = "tillgate", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Option<Run>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve what a config file says, and follow its edits.
+    Run(Run),
+    /// Serve without a file: one listener, one upstream.
+    Proxy(proxy::Proxy),
+    /// Say everything that is wrong with a config file. Exit 0 if nothing is, else 2.
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// The config file.
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    #[command(flatten)]
+    log: Log,
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    /// The config file.
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Log {
+    /// Shape of the process log on standard error. `TILLGATE_LOG=debug` shows more of it.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: log::Format,
+}
+
+/// Does what was typed.
+pub fn run(cli: Cli) -> ExitCode {
+    match (cli.command, cli.run) {
+        (Some(Command::Run(run)), _) | (None, Some(run)) => serve_file(&run),
+        (Some(Command::Proxy(proxy)), _) => proxy::run(&proxy),
+        (Some(Command::Check(check)), _) => check_file(&check.config),
+        (None, None) => missing_command(),
+    }
+}
+
+fn serve_file(run: &Run) -> ExitCode {
+    log::start(run.log.log_format);
+    serve(Source::File(run.config.clone()), true)
+}
+
+/// Serves until a signal says to stop.
+fn serve(source: Source, watch: bool) -> ExitCode {
+    match Server::start(Options { source, watch, signals: true }) {
+        Ok(server) => {
+            for listener in &server.snapshot().config.listeners {
+                let address = server.address(&listener.name);
+                tracing::info!(listener = listener.name, address = shown(address), "listening");
+            }
+            tracing::info!(address = shown(server.admin_address()), "admin");
+            server.wait();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+fn shown(address: Option<SocketAddr>) -> String {
+    address.map_or_else(|| "none".into(), |address| address.to_string())
+}
+
+fn check_file(path: &Path) -> ExitCode {
+    match config::load(path) {
+        Ok(loaded) => {
+            complain(&loaded.warnings.to_string());
+            say(&summary(path, &loaded.config));
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            complain(&problems.to_string());
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+fn summary(path: &Path, config: &Config) -> String {
+    let endpoints: usize = config.upstreams.iter().map(|upstream| upstream.endpoints.len()).sum();
+    format!(
+        "{}: ok ({} listeners, {} routes, {} upstreams, {endpoints} endpoints)",
+        path.display(),
+        config.listeners.len(),
+        config.routes.len(),
+        config.upstreams.len(),
+    )
+}
+
+fn missing_command() -> ExitCode {
+    complain("tillgate: give a command or --config FILE; --help says more");
+    ExitCode::from(REFUSED)
+}
+
+#[expect(clippy::print_stdout, reason = "what was asked for")]
+fn say(text: &str) {
+    println!("{}", text.trim_end());
+}
+
+#[expect(clippy::print_stderr, reason = "before and beside the process log")]
+fn complain(text: &str) {
+    if !text.trim().is_empty() {
+        eprintln!("{}", text.trim_end());
+    }
+}
+
+fn print_config(config: &Config) -> ExitCode {
+    say(&render::to_yaml(config));
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,81 @@
+//! `path`, `path_prefix` and `path_regex` of a match: at most one of them.
+
+use regex::{Regex, RegexBuilder};
+
+use super::address::refuse;
+use super::fields::Fields;
+use super::host::{Refusal, refusal};
+use super::value::Value;
+use crate::config::model::PathPattern;
+
+/// Characters of a regex, and bytes of its compiled form: a route costs no more memory than this.
+const REGEX_CHARS: usize = 1000;
+const REGEX_BYTES: usize = 256 * 1024;
+
+/// Which paths a match takes.
+pub(super) fn read(fields: &mut Fields<'_>) -> Option<PathPattern> {
+    let given = [fields.take("path"), fields.take("path_prefix"), fields.take("path_regex")];
+    let mut values = given.iter().flatten();
+    if let (Some(first), Some(second)) = (values.next(), values.next()) {
+        let message = format!("`{}` and `{}` exclude each other", first.name, second.name);
+        return second.refuse_hint(message, "keep one of path, path_prefix and path_regex");
+    }
+    match given {
+        [Some(value), _, _] => refuse(value, literal(&value.text()?)).map(PathPattern::Exact),
+        [_, Some(value), _] => refuse(value, literal(&value.text()?)).map(|path| prefix(&path)),
+        [_, _, Some(value)] => regex(value).map(PathPattern::Regex),
+        [None, None, None] => Some(PathPattern::Any),
+    }
+}
+
+/// Whole segments: `/api/` means what `/api` means.
+fn prefix(path: &str) -> PathPattern {
+    let path = path.trim_end_matches('/');
+    PathPattern::Prefix(if path.is_empty() { "/" } else { path }.to_owned())
+}
+
+/// A path that a request can have once it is normalised.
+fn literal(text: &str) -> Result<String, Refusal> {
+    let hint = if !text.starts_with('/') {
+        format!("write `/{text}`")
+    } else if text.contains('?') {
+        "a path ends before `?`; match a query with `query: { name: value }`".to_owned()
+    } else if text.contains('#') {
+        "a path ends before `#`, which browsers do not send".to_owned()
+    } else if text.split('/').any(|segment| matches!(segment, "." | "..")) {
+        "requests have no `.` and `..` segments left when they are matched".to_owned()
+    } else if has_escape(text) {
+        "paths are matched after percent-decoding, write the character itself".to_owned()
+    } else if text.chars().any(char::is_control) {
+        "remove the control character".to_owned()
+    } else {
+        return Ok(text.to_owned());
+    };
+    Err(refusal(text, "is not a path that can be matched", hint))
+}
+
+fn has_escape(text: &str) -> bool {
+    text.as_bytes().windows(3).any(|w| w[0] == b'%' && w[1].is_ascii_hexdigit() && w[2].is_ascii_hexdigit())
+}
+
+fn regex(value: Value<'_>) -> Option<Regex> {
+    let text = value.text()?;
+    if text.chars().count() > REGEX_CHARS {
+        return value.refuse(format!("`path_regex` is longer than {REGEX_CHARS} characters"));
+    }
+    match RegexBuilder::new(&text).size_limit(REGEX_BYTES).dfa_size_limit(REGEX_BYTES).build() {
+        Ok(regex) => Some(regex),
+        Err(regex::Error::CompiledTooBig(_)) => value.refuse_hint(
+            "`path_regex` needs more than 256 KiB",
+            "use smaller repetition counts, or `path_prefix`",
+        ),
+        Err(error) => value.refuse(format!("`path_regex` is not a regular expression: {}", reason(&error))),
+    }
+}
+
+/// The last line of the message; those before it draw the pattern, which is shown anyway.
+fn reason(error: &regex::Error) -> String {
+    let words = error.to_string();
+    let last = words.lines().last().unwrap_or_default().trim();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}

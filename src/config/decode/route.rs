@@ -1,0 +1,106 @@
+//! `routes`.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::fields::Fields;
+use super::listener::timeout;
+use super::value::{Value, nearest};
+use super::{check_name, route_match};
+use crate::config::excerpt::quoted;
+use crate::config::model::{Route, Timeouts};
+use crate::config::node::Ordinal;
+
+/// Parts of a route that later work brings.
+const NOT_YET: [&str; 9] = [
+    "split",
+    "retry",
+    "hedge",
+    "mirror",
+    "rewrite",
+    "redirect",
+    "request_headers",
+    "response_headers",
+    "priority",
+];
+
+/// Bytes of a request body that may be configured: up to 1 TiB.
+const BODY_BYTES: std::ops::RangeInclusive<u64> = 0..=1 << 40;
+
+/// All routes in file order, with the place of each. `upstreams`: the names there are, if that could be read.
+pub(super) fn all(value: Value<'_>, upstreams: Option<&BTreeSet<String>>) -> Option<Vec<(Route, Ordinal)>> {
+    let items: Vec<_> = value.items("route")?.collect();
+    if items.is_empty() {
+        return value.refuse_hint("there is no route", "add `- { upstream: shop }`");
+    }
+    let mut names = HashMap::new();
+    let routes = items.into_iter().enumerate().filter_map(|(i, item)| {
+        let route = one(item, i + 1, upstreams, &mut names)?;
+        Some((route, item.key_at))
+    });
+    Some(routes.collect())
+}
+
+fn one(
+    item: Value<'_>,
+    number: usize,
+    upstreams: Option<&BTreeSet<String>>,
+    names: &mut HashMap<String, usize>,
+) -> Option<Route> {
+    let mut fields = Fields::open(item)?;
+    let name = name(&mut fields, item, number, names);
+    let matches = fields.take("match").map_or(Some(Default::default()), route_match::read);
+    let read = |value| upstream(value, upstreams?);
+    let upstream = match fields.has("split") || fields.has("redirect") {
+        // Refused below as not supported yet; to miss an upstream too would mislead.
+        true => fields.get("upstream", read),
+        false => fields.require("upstream", "add `upstream: NAME`", read),
+    };
+    fields.not_yet(&NOT_YET);
+    let timeouts = fields.get("timeouts", timeouts).unwrap_or_default();
+    let max_body = fields.get("max_body", |value| value.size(BODY_BYTES));
+    fields.close();
+    Some(Route { name: name?, matches: matches?, upstream: upstream?, timeouts, max_body })
+}
+
+/// `name`, or `route-N`; either way no other route has it.
+fn name(
+    fields: &mut Fields<'_>,
+    item: Value<'_>,
+    number: usize,
+    names: &mut HashMap<String, usize>,
+) -> Option<String> {
+    let (value, name) = match fields.take("name") {
+        Some(value) => (value, check_name(value, &value.text()?)?),
+        None => (item, format!("route-{number}")),
+    };
+    match names.insert(name.clone(), number) {
+        None => Some(name),
+        Some(other) => value.refuse_hint(
+            format!("`{name}` is the name of route {other} already"),
+            "give every route a name of its own",
+        ),
+    }
+}
+
+fn upstream(value: Value<'_>, names: &BTreeSet<String>) -> Option<String> {
+    let name = value.text()?;
+    if names.contains(&name) {
+        return Some(name);
+    }
+    // Bounded, so that ten thousand mistakes stay cheap.
+    let known: Vec<&str> = names.iter().map(String::as_str).take(200).collect();
+    let hint = match nearest(&name, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("there is {}", known[..known.len().min(10)].join(", ")),
+    };
+    value.refuse_hint(format!("there is no upstream {}", quoted(&name)), hint)
+}
+
+fn timeouts(value: Value<'_>) -> Option<Timeouts> {
+    let mut fields = Fields::open(value)?;
+    let request = fields.get("request", timeout);
+    let idle = fields.get("idle", timeout).unwrap_or(Timeouts::default().idle);
+    fields.not_yet(&["per_try"]);
+    fields.close();
+    Some(Timeouts { request, idle })
+}

@@ -1,0 +1,239 @@
+//! `upstreams`.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::fields::{Fields, entries};
+use super::listener::timeout;
+use super::value::Value;
+use super::{address, check_name};
+use crate::config::model::{Connection, Endpoint, HashKey, HostPort, LeastResponse, Strategy, Upstream};
+use crate::config::node::{Data, Ordinal};
+
+/// Parts of an upstream that later work brings.
+const NOT_YET: [&str; 7] =
+    ["tls", "health_check", "outlier_detection", "panic_threshold_percent", "slow_start", "queue", "sticky"];
+
+/// The upstreams that could be read.
+pub(super) struct Upstreams {
+    /// In file order, with the place of each.
+    pub(super) found: Vec<(Upstream, Ordinal)>,
+    /// Every name in the file, so that a route to an upstream with a mistake in it is not called wrong too.
+    pub(super) names: BTreeSet<String>,
+}
+
+/// All upstreams in file order.
+pub(super) fn all(value: Value<'_>) -> Option<Upstreams> {
+    let entries = entries(value)?;
+    if entries.is_empty() {
+        return value.refuse_hint("there is no upstream", "add `shop: { endpoints: [\"127.0.0.1:7001\"] }`");
+    }
+    let names = entries.iter().map(|entry| entry.name.to_owned()).collect();
+    let found = entries.into_iter().filter_map(|entry| Some((one(entry)?, entry.key_at))).collect();
+    Some(Upstreams { found, names })
+}
+
+fn one(entry: Value<'_>) -> Option<Upstream> {
+    let name = check_name(entry, entry.name);
+    let mut fields = Fields::open(entry)?;
+    let strategy = strategy(&mut fields);
+    let endpoints = fields.require("endpoints", "add `endpoints: [\"127.0.0.1:7001\"]`", |value| {
+        endpoints(value, strategy.as_ref())
+    });
+    let least_response = fields.get("least_response", least_response).unwrap_or_default();
+    let connection = fields.get("connection", connection).unwrap_or_default();
+    protocol(&mut fields);
+    fields.not_yet(&NOT_YET);
+    fields.close();
+    Some(Upstream { name: name?, strategy: strategy?, least_response, endpoints: endpoints?, connection })
+}
+
+/// `strategy` and `hash`, which belong together.
+fn strategy(fields: &mut Fields<'_>) -> Option<Strategy> {
+    let word = fields.take("strategy");
+    let hash = fields.take("hash");
+    let choice = word.map_or(Some(Word::LeastResponse), |word| word.one_of(&WORDS))?;
+    let plain = match choice {
+        Word::ConsistentHash => return consistent_hash(word?, hash),
+        Word::RoundRobin => Strategy::RoundRobin,
+        Word::Weighted => Strategy::Weighted,
+        Word::Random => Strategy::Random,
+        Word::LeastConnections => Strategy::LeastConnections,
+        Word::P2c => Strategy::P2c,
+        Word::LeastResponse => Strategy::LeastResponse,
+    };
+    match hash {
+        Some(hash) => {
+            let message = format!("`hash` has no meaning for strategy {}", plain.name());
+            hash.refuse_hint(message, "remove it, or write `strategy: consistent_hash`")
+        }
+        None => Some(plain),
+    }
+}
+
+/// The words of `strategy`, before `hash` is looked at.
+#[derive(Clone, Copy)]
+enum Word {
+    RoundRobin,
+    Weighted,
+    Random,
+    LeastConnections,
+    P2c,
+    LeastResponse,
+    ConsistentHash,
+}
+
+const WORDS: [(&str, Word); 7] = [
+    ("round_robin", Word::RoundRobin),
+    ("weighted", Word::Weighted),
+    ("random", Word::Random),
+    ("least_connections", Word::LeastConnections),
+    ("p2c", Word::P2c),
+    ("least_response", Word::LeastResponse),
+    ("consistent_hash", Word::ConsistentHash),
+];
+
+fn consistent_hash(word: Value<'_>, hash: Option<Value<'_>>) -> Option<Strategy> {
+    match hash {
+        Some(hash) => hash_key(hash).map(Strategy::ConsistentHash),
+        None => word.refuse_hint("strategy consistent_hash needs `hash`", "add `hash: { on: client_ip }`"),
+    }
+}
+
+fn hash_key(value: Value<'_>) -> Option<HashKey> {
+    let mut fields = Fields::open(value)?;
+    let on = fields.require("on", "add `on: client_ip`, or cookie, header, query or path", |value| {
+        value.one_of(&["cookie", "header", "query", "client_ip", "path"].map(|word| (word, word)))
+    });
+    let name = fields.take("name");
+    fields.close();
+    match on? {
+        "cookie" => cookie_name(hash_name(value, name)?).map(HashKey::Cookie),
+        "header" => header_name(hash_name(value, name)?).map(HashKey::Header),
+        "query" => hash_name(value, name)?.text().map(HashKey::Query),
+        "client_ip" => no_name(name).map(|()| HashKey::ClientIp),
+        _ => no_name(name).map(|()| HashKey::Path),
+    }
+}
+
+fn hash_name<'a>(hash: Value<'a>, name: Option<Value<'a>>) -> Option<Value<'a>> {
+    match name {
+        Some(name) if matches!(&name.node.data, Data::Text(text) if text.is_empty()) => {
+            name.refuse("`name` is empty")
+        }
+        Some(name) => Some(name),
+        None => hash.refuse_hint("`name` is missing in `hash`", "add `name: NAME` of what is hashed"),
+    }
+}
+
+fn no_name(name: Option<Value<'_>>) -> Option<()> {
+    match name {
+        Some(name) => name.refuse_hint("`name` has no meaning for client_ip and path", "remove it"),
+        None => Some(()),
+    }
+}
+
+/// RFC 6265 section 4.1.1: a cookie's name is a token, as a header's is.
+fn cookie_name(value: Value<'_>) -> Option<String> {
+    let name = value.text()?;
+    match HeaderName::from_bytes(name.as_bytes()) {
+        Ok(_) => Some(name),
+        Err(_) => {
+            value.refuse(format!("{} is not the name of a cookie", crate::config::excerpt::quoted(&name)))
+        }
+    }
+}
+
+fn header_name(value: Value<'_>) -> Option<HeaderName> {
+    let name = value.text()?;
+    match HeaderName::from_bytes(name.as_bytes()) {
+        Ok(name) => Some(name),
+        Err(_) => {
+            value.refuse(format!("{} is not the name of a header", crate::config::excerpt::quoted(&name)))
+        }
+    }
+}
+
+fn least_response(value: Value<'_>) -> Option<LeastResponse> {
+    let mut fields = Fields::open(value)?;
+    let default = LeastResponse::default();
+    let window = Duration::from_secs(1)..=Duration::from_secs(600);
+    let tuning = LeastResponse {
+        quantile: fields.get("quantile", |value| value.fraction(0.5..=0.999)).unwrap_or(default.quantile),
+        window: fields.get("window", |value| value.duration(window)).unwrap_or(default.window),
+        min_samples: fields
+            .get("min_samples", |value| value.whole(1..=1_000_000))
+            .unwrap_or(default.min_samples),
+    };
+    fields.close();
+    Some(tuning)
+}
+
+fn connection(value: Value<'_>) -> Option<Connection> {
+    let mut fields = Fields::open(value)?;
+    let default = Connection::default();
+    let max_idle = |value: Value<'_>| value.whole(0..=65_536).and_then(|number| usize::try_from(number).ok());
+    let connection = Connection {
+        connect_timeout: fields.get("connect_timeout", timeout).unwrap_or(default.connect_timeout),
+        idle_timeout: fields.get("idle_timeout", timeout).unwrap_or(default.idle_timeout),
+        max_idle: fields.get("max_idle", max_idle).unwrap_or(default.max_idle),
+    };
+    fields.close();
+    Some(connection)
+}
+
+fn protocol(fields: &mut Fields<'_>) {
+    let word = fields.take("protocol");
+    let choices = [("http1", true), ("h2", false), ("auto", false)];
+    let Some((value, false)) = word.and_then(|value| Some((value, value.one_of(&choices)?))) else { return };
+    let text = value.text().unwrap_or_default();
+    value.refuse_hint::<()>(format!("`{text}` is not supported yet"), "write `http1`, or leave it out");
+}
+
+fn endpoints(value: Value<'_>, strategy: Option<&Strategy>) -> Option<Vec<Endpoint>> {
+    let mut seen = HashSet::new();
+    let items: Vec<_> = value.items("endpoint")?.collect();
+    if items.is_empty() {
+        return value
+            .refuse_hint("an upstream needs at least one endpoint", "add one, such as `- 127.0.0.1:7001`");
+    }
+    let found: Vec<_> = items.iter().filter_map(|item| endpoint(*item, &mut seen, strategy)).collect();
+    if found.len() == items.len() && found.iter().all(|endpoint| endpoint.weight == 0) {
+        value.warn("every endpoint has weight 0, so none gets a request", "give one a weight of 1 or more");
+    }
+    Some(found)
+}
+
+fn endpoint(item: Value<'_>, seen: &mut HashSet<HostPort>, strategy: Option<&Strategy>) -> Option<Endpoint> {
+    if !matches!(item.node.data, Data::Map(_)) {
+        let address = address::host_port(item).and_then(|address| unique(item, address, seen))?;
+        return Some(Endpoint { address, weight: 1 });
+    }
+    let mut fields = Fields::open(item)?;
+    let address = fields.require("address", "add `address: \"127.0.0.1:7001\"`", |value| {
+        address::host_port(value).and_then(|address| unique(value, address, seen))
+    });
+    let weight = fields.get("weight", |value| weight(value, strategy)).unwrap_or(1);
+    fields.not_yet_unless("backup", |value| matches!(value.node.data, Data::Bool(false)));
+    fields.not_yet(&["max_connections"]);
+    fields.close();
+    Some(Endpoint { address: address?, weight })
+}
+
+fn unique(value: Value<'_>, address: HostPort, seen: &mut HashSet<HostPort>) -> Option<HostPort> {
+    if seen.insert(address.clone()) {
+        return Some(address);
+    }
+    let message = format!("`{address}` is an endpoint of this upstream already");
+    value.refuse_hint(message, "to send it more requests, give it a `weight`")
+}
+
+fn weight(value: Value<'_>, strategy: Option<&Strategy>) -> Option<u32> {
+    let weight = value.whole(0..=1000).and_then(|number| u32::try_from(number).ok())?;
+    if weight > 1 && strategy == Some(&Strategy::RoundRobin) {
+        value.warn("strategy round_robin ignores weights", "write `strategy: weighted`");
+    }
+    Some(weight)
+}

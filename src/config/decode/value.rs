@@ -1,0 +1,232 @@
+//! One value of the file with its key: reads it as what is wanted, or says what is wrong with it.
+//!
+//! A reader that answers `None` has reported why, so a caller goes on with the other values.
+
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::env::{self, Env};
+use super::units::{parse_duration, parse_size, show_duration, show_size};
+use crate::config::excerpt::quoted;
+use crate::config::node::{Data, Node, Ordinal};
+use crate::config::problem::{Finding, Findings, Severity};
+
+/// What all readers of one file share.
+pub(super) struct Context<'a> {
+    env: Env<'a>,
+    findings: RefCell<Findings>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(env: Env<'a>) -> Self {
+        Self { env, findings: RefCell::default() }
+    }
+
+    pub(super) fn report(&self, at: Ordinal, severity: Severity, message: String, hint: Option<String>) {
+        self.findings.borrow_mut().push(Finding { at: Some(at), severity, message, hint });
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        self.findings.borrow().has_errors()
+    }
+
+    pub(super) fn into_findings(self) -> Findings {
+        self.findings.into_inner()
+    }
+}
+
+/// A value, what it is called, and where its key stands.
+#[derive(Clone, Copy)]
+pub(super) struct Value<'a> {
+    pub(super) cx: &'a Context<'a>,
+    pub(super) name: &'a str,
+    /// The key; for an item of a list the item itself.
+    pub(super) key_at: Ordinal,
+    pub(super) node: &'a Node,
+}
+
+impl<'a> Value<'a> {
+    /// Reports an error at this value. Always `None`, so that a reader can end with it.
+    pub(super) fn refuse<T>(self, message: impl Into<String>) -> Option<T> {
+        self.report(self.node.at, Severity::Error, message.into(), None)
+    }
+
+    /// [`Self::refuse`], and what to write instead.
+    pub(super) fn refuse_hint<T>(self, message: impl Into<String>, hint: impl Into<String>) -> Option<T> {
+        self.report(self.node.at, Severity::Error, message.into(), Some(hint.into()))
+    }
+
+    /// Reports something that is allowed and looks like a mistake.
+    pub(super) fn warn(self, message: impl Into<String>, hint: impl Into<String>) {
+        self.report::<()>(self.node.at, Severity::Warning, message.into(), Some(hint.into()));
+    }
+
+    fn report<T>(self, at: Ordinal, severity: Severity, message: String, hint: Option<String>) -> Option<T> {
+        self.cx.report(at, severity, message, hint);
+        None
+    }
+
+    /// `NAME` must be WANTED, found ...
+    fn mismatch<T>(self, wanted: impl Display, hint: Option<&str>) -> Option<T> {
+        self.mismatch_found(wanted, &self.node.data.describe(), hint)
+    }
+
+    fn mismatch_found<T>(self, wanted: impl Display, found: &str, hint: Option<&str>) -> Option<T> {
+        let message = format!("`{}` must be {wanted}, found {found}", self.name);
+        self.report(self.node.at, Severity::Error, message, hint.map(str::to_owned))
+    }
+
+    /// The value after `${NAME}`; what came from there is read again as YAML reads a plain scalar.
+    fn scalar(self) -> Option<Data> {
+        match &self.node.data {
+            Data::Text(text) if env::has_reference(text) => self.expanded(text).map(reread),
+            data => Some(data.clone()),
+        }
+    }
+
+    fn expanded(self, text: &str) -> Option<String> {
+        match env::expand(text, self.cx.env) {
+            Ok(text) => Some(text),
+            Err((message, hint)) => self.refuse_hint(message, hint),
+        }
+    }
+
+    /// Text; a number is not taken for it, since YAML has already changed how it is written.
+    pub(super) fn text(self) -> Option<String> {
+        match &self.node.data {
+            Data::Text(text) => self.expanded(text),
+            Data::Bool(_) | Data::Int(_) | Data::Float(_) => {
+                self.mismatch("text", Some("put the value in quotes"))
+            }
+            Data::Null | Data::Seq(_) | Data::Map(_) => self.mismatch("text", None),
+        }
+    }
+
+    /// One of a few words.
+    pub(super) fn one_of<T: Copy>(self, choices: &[(&str, T)]) -> Option<T> {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let wanted = format!("one of {}", names.join(", "));
+        let Data::Text(text) = &self.node.data else { return self.mismatch(wanted, None) };
+        let text = self.expanded(text)?;
+        if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == text) {
+            return Some(*choice);
+        }
+        let hint = nearest(&text, names.iter().copied()).map(|name| format!("did you mean `{name}`?"));
+        self.mismatch_found(wanted, &quoted(&text), hint.as_deref())
+    }
+
+    /// A whole number. A range up to `u32::MAX` is told as "N or more".
+    pub(super) fn whole(self, range: RangeInclusive<u64>) -> Option<u64> {
+        let wanted = match *range.end() == u64::from(u32::MAX) {
+            true => format!("a whole number, {} or more", range.start()),
+            false => format!("a whole number from {} to {}", range.start(), range.end()),
+        };
+        let data = self.scalar()?;
+        match &data {
+            Data::Int(number) => match u64::try_from(*number) {
+                Ok(number) if range.contains(&number) => Some(number),
+                _ => self.mismatch_found(wanted, &data.describe(), None),
+            },
+            Data::Text(text) if text.parse::<u64>().is_ok() => {
+                self.mismatch_found(wanted, "text", Some("write the number without quotes"))
+            }
+            _ => self.mismatch_found(wanted, &data.describe(), None),
+        }
+    }
+
+    /// A number that may have a fraction.
+    pub(super) fn fraction(self, range: RangeInclusive<f64>) -> Option<f64> {
+        let data = self.scalar()?;
+        match data {
+            Data::Float(number) if range.contains(&number) => Some(number),
+            _ => {
+                let wanted = format!("a number from {} to {}", range.start(), range.end());
+                self.mismatch_found(wanted, &data.describe(), None)
+            }
+        }
+    }
+
+    /// `250ms`, `5s`, `2m` or `1h`.
+    pub(super) fn duration(self, range: RangeInclusive<Duration>) -> Option<Duration> {
+        let (least, most) = (show_duration(*range.start()), show_duration(*range.end()));
+        let wanted = format!("a duration from {least} to {most}");
+        let data = self.scalar()?;
+        match &data {
+            Data::Text(text) => match parse_duration(text) {
+                Some(duration) if range.contains(&duration) => Some(duration),
+                Some(_) => self.mismatch_found(wanted, &quoted(text), None),
+                None => self.mismatch_found(
+                    wanted,
+                    &quoted(text),
+                    Some("write it as `250ms`, `5s`, `2m` or `1h`"),
+                ),
+            },
+            Data::Int(number) => {
+                let hint = format!("add the unit, as in `{number}s` or `{number}ms`");
+                self.mismatch_found(wanted, &data.describe(), Some(&hint))
+            }
+            _ => {
+                self.mismatch_found(wanted, &data.describe(), Some("write it as `250ms`, `5s`, `2m` or `1h`"))
+            }
+        }
+    }
+
+    /// `64KiB`, `10MiB`, `1GiB` or plain bytes.
+    pub(super) fn size(self, range: RangeInclusive<u64>) -> Option<u64> {
+        let data = self.scalar()?;
+        let bytes = match &data {
+            Data::Text(text) => parse_size(text),
+            Data::Int(number) => u64::try_from(*number).ok(),
+            _ => None,
+        };
+        let hint = bytes.is_none().then_some("write it as `512`, `64KiB`, `10MiB` or `1GiB`");
+        bytes.filter(|bytes| range.contains(bytes)).or_else(|| {
+            let wanted = format!("a size from {} to {}", show_size(*range.start()), show_size(*range.end()));
+            self.mismatch_found(wanted, &data.describe(), hint)
+        })
+    }
+
+    /// The items of a list, each called `item` in problems.
+    pub(super) fn items(self, item: &'a str) -> Option<impl Iterator<Item = Value<'a>>> {
+        let Data::Seq(nodes) = &self.node.data else { return self.mismatch("a list", None) };
+        Some(nodes.iter().map(move |node| Value { cx: self.cx, name: item, key_at: node.at, node }))
+    }
+
+    /// True for the plain word `off`.
+    pub(super) fn is_off(self) -> bool {
+        matches!(&self.node.data, Data::Text(text) if text == "off")
+    }
+
+    /// Reports that there is no map where one must be.
+    pub(super) fn not_a_map<T>(self) -> Option<T> {
+        self.mismatch("a map", None)
+    }
+}
+
+/// The name most like `text`, if any is like it at all.
+pub(super) fn nearest<'n>(text: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    // Longer than any key: comparing it costs time and finds nothing.
+    if text.len() > 64 {
+        return None;
+    }
+    let scored = names.map(|name| (strsim::jaro_winkler(text, name), name));
+    let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    (best.0 >= 0.75).then_some(best.1)
+}
+
+fn reread(text: String) -> Data {
+    match text.as_str() {
+        "true" => return Data::Bool(true),
+        "false" => return Data::Bool(false),
+        _ => {}
+    }
+    if let Ok(number) = text.parse() {
+        return Data::Int(number);
+    }
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => Data::Float(number),
+        _ => Data::Text(text),
+    }
+}

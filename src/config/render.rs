@@ -1,0 +1,239 @@
+//! The config as a file again, with every default spelled out. What it prints reads back to the same config.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::decode::{show_duration, show_size};
+use super::model::{
+    AccessLog, Admin, Config, Connection, Endpoint, HashKey, HostPattern, LeastResponse, Limits, Listener,
+    LogFormat, LogTarget, PathPattern, Route, RouteMatch, Strategy, Timeouts, Upstream, Workers,
+};
+use super::yaml;
+
+/// The config as YAML. A `${` in a value is printed as `$${`, so that it is not taken for a reference.
+pub fn to_yaml(config: &Config) -> String {
+    yaml::to_text(&document(config, true))
+}
+
+/// The config as JSON, in the shape of the file.
+pub fn to_json(config: &Config) -> serde_json::Value {
+    serde_json::to_value(document(config, false)).expect("a tree of strings, numbers, lists and maps is JSON")
+}
+
+/// What is printed. A map of its own, since the order of listeners, upstreams and routes is the file's.
+#[derive(Clone)]
+enum Doc {
+    Text(String),
+    Whole(u64),
+    Fraction(f64),
+    List(Vec<Doc>),
+    Map(Vec<(String, Doc)>),
+}
+
+impl Serialize for Doc {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Whole(number) => serializer.serialize_u64(*number),
+            Self::Fraction(number) => serializer.serialize_f64(*number),
+            Self::List(items) => serializer.collect_seq(items),
+            Self::Map(entries) => serializer.collect_map(entries.iter().map(|(key, value)| (key, value))),
+        }
+    }
+}
+
+fn document(config: &Config, for_yaml: bool) -> Doc {
+    let doc = file(config);
+    if for_yaml { escaped(doc) } else { doc }
+}
+
+/// Values are where references are looked for; keys are left alone.
+fn escaped(doc: Doc) -> Doc {
+    match doc {
+        Doc::Text(text) => Doc::Text(text.replace("${", "$${")),
+        Doc::List(items) => Doc::List(items.into_iter().map(escaped).collect()),
+        Doc::Map(entries) => {
+            Doc::Map(entries.into_iter().map(|(key, value)| (key, escaped(value))).collect())
+        }
+        number => number,
+    }
+}
+
+fn file(config: &Config) -> Doc {
+    let Config { workers, trusted_proxies, listeners, upstreams, routes, admin, access_log, shutdown } =
+        config;
+    map([
+        ("workers", workers_doc(*workers)),
+        ("trusted_proxies", Doc::List(trusted_proxies.iter().map(text).collect())),
+        ("listeners", named(listeners, |listener| (&listener.name, listener_doc(listener)))),
+        ("upstreams", named(upstreams, |upstream| (&upstream.name, upstream_doc(upstream)))),
+        ("routes", Doc::List(routes.iter().map(route_doc).collect())),
+        ("admin", admin_doc(admin)),
+        ("access_log", access_log_doc(access_log)),
+        ("shutdown", map([("drain_timeout", duration(shutdown.drain_timeout))])),
+    ])
+}
+
+fn workers_doc(workers: Workers) -> Doc {
+    match workers {
+        Workers::Auto => text("auto"),
+        Workers::Count(count) => whole(count.get()),
+    }
+}
+
+fn listener_doc(listener: &Listener) -> Doc {
+    let Limits { max_connections, max_header_bytes, header_timeout, idle_timeout } = &listener.limits;
+    let limits = map([
+        ("max_connections", whole(*max_connections)),
+        ("max_header_bytes", text(&show_size(*max_header_bytes as u64))),
+        ("header_timeout", duration(*header_timeout)),
+        ("idle_timeout", duration(*idle_timeout)),
+    ]);
+    map([("address", text(&listener.address)), ("limits", limits)])
+}
+
+fn upstream_doc(upstream: &Upstream) -> Doc {
+    let LeastResponse { quantile, window, min_samples } = upstream.least_response;
+    let Connection { connect_timeout, idle_timeout, max_idle } = &upstream.connection;
+    let tuning = [
+        ("quantile", Doc::Fraction(quantile)),
+        ("window", duration(window)),
+        ("min_samples", Doc::Whole(min_samples)),
+    ];
+    let connection = [
+        ("connect_timeout", duration(*connect_timeout)),
+        ("idle_timeout", duration(*idle_timeout)),
+        ("max_idle", whole(*max_idle)),
+    ];
+    let hash = match &upstream.strategy {
+        Strategy::ConsistentHash(key) => Some(hash_doc(key)),
+        _ => None,
+    };
+    optional_map([
+        ("strategy", Some(text(upstream.strategy.name()))),
+        ("least_response", Some(map(tuning))),
+        ("hash", hash),
+        ("endpoints", Some(Doc::List(upstream.endpoints.iter().map(endpoint_doc).collect()))),
+        ("protocol", Some(text("http1"))),
+        ("connection", Some(map(connection))),
+    ])
+}
+
+fn hash_doc(key: &HashKey) -> Doc {
+    let (on, name) = match key {
+        HashKey::Cookie(name) => ("cookie", Some(text(name))),
+        HashKey::Header(name) => ("header", Some(text(name))),
+        HashKey::Query(name) => ("query", Some(text(name))),
+        HashKey::ClientIp => ("client_ip", None),
+        HashKey::Path => ("path", None),
+    };
+    optional_map([("on", Some(text(on))), ("name", name)])
+}
+
+fn endpoint_doc(endpoint: &Endpoint) -> Doc {
+    map([("address", text(&endpoint.address)), ("weight", Doc::Whole(endpoint.weight.into()))])
+}
+
+fn route_doc(route: &Route) -> Doc {
+    let Timeouts { request, idle } = route.timeouts;
+    optional_map([
+        ("name", Some(text(&route.name))),
+        ("match", Some(match_doc(&route.matches))),
+        ("upstream", Some(text(&route.upstream))),
+        (
+            "timeouts",
+            Some(optional_map([("request", request.map(duration)), ("idle", Some(duration(idle)))])),
+        ),
+        ("max_body", route.max_body.map(|bytes| text(&show_size(bytes)))),
+    ])
+}
+
+fn match_doc(matches: &RouteMatch) -> Doc {
+    let RouteMatch { host, path, methods, headers, query } = matches;
+    let headers = headers.iter().map(|(name, value)| (name.to_string(), bytes(value.as_bytes())));
+    let query = query.iter().map(|(name, value)| (name.clone(), text(value)));
+    let mut entries = Vec::new();
+    entries.extend(host.as_ref().map(|host| ("host".to_owned(), host_doc(host))));
+    entries.extend(path_doc(path).map(|(key, path)| (key.to_owned(), path)));
+    entries.extend(filled("methods", Doc::List(methods.iter().map(text).collect())));
+    entries.extend(filled("headers", Doc::Map(headers.collect())));
+    entries.extend(filled("query", Doc::Map(query.collect())));
+    Doc::Map(entries)
+}
+
+/// An empty list or map matches everything, as an absent one does, and only the absent one may be written.
+fn filled(key: &str, doc: Doc) -> Option<(String, Doc)> {
+    let is_empty = match &doc {
+        Doc::List(items) => items.is_empty(),
+        Doc::Map(entries) => entries.is_empty(),
+        Doc::Text(_) | Doc::Whole(_) | Doc::Fraction(_) => false,
+    };
+    (!is_empty).then(|| (key.to_owned(), doc))
+}
+
+fn host_doc(host: &HostPattern) -> Doc {
+    match host {
+        HostPattern::Exact(name) => text(name),
+        HostPattern::Wildcard(domain) => text(&format!("*.{domain}")),
+    }
+}
+
+fn path_doc(path: &PathPattern) -> Option<(&'static str, Doc)> {
+    match path {
+        PathPattern::Any => None,
+        PathPattern::Exact(path) => Some(("path", text(path))),
+        PathPattern::Prefix(path) => Some(("path_prefix", text(path))),
+        PathPattern::Regex(regex) => Some(("path_regex", text(regex))),
+    }
+}
+
+fn admin_doc(admin: &Admin) -> Doc {
+    match admin {
+        Admin::Off => text("off"),
+        Admin::Tcp(address) => map([("address", text(address))]),
+        Admin::Unix(path) => map([("address", text(&format!("unix:{}", path.display())))]),
+    }
+}
+
+fn access_log_doc(log: &AccessLog) -> Doc {
+    let AccessLog::On { target, format } = log else { return text("off") };
+    let path = match target {
+        LogTarget::Stdout => text("stdout"),
+        LogTarget::Stderr => text("stderr"),
+        LogTarget::File(path) => text(&path.display()),
+    };
+    let format = match format {
+        LogFormat::Json => "json",
+        LogFormat::Combined => "combined",
+    };
+    map([("path", path), ("format", text(format))])
+}
+
+fn named<T>(list: &[T], entry: impl Fn(&T) -> (&String, Doc)) -> Doc {
+    Doc::Map(list.iter().map(entry).map(|(name, doc)| (name.clone(), doc)).collect())
+}
+
+fn map<const N: usize>(entries: [(&str, Doc); N]) -> Doc {
+    Doc::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+fn optional_map<const N: usize>(entries: [(&str, Option<Doc>); N]) -> Doc {
+    Doc::Map(entries.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect())
+}
+
+fn text(value: &(impl ToString + ?Sized)) -> Doc {
+    Doc::Text(value.to_string())
+}
+
+fn bytes(value: &[u8]) -> Doc {
+    Doc::Text(String::from_utf8_lossy(value).into_owned())
+}
+
+fn whole(number: usize) -> Doc {
+    Doc::Whole(number as u64)
+}
+
+fn duration(value: Duration) -> Doc {
+    text(&show_duration(value))
+}

@@ -1,0 +1,162 @@
+use std::time::Duration;
+
+use http::Method;
+
+use super::{good, read, route, upstream};
+use crate::config::{
+    AccessLog, Admin, HashKey, Host, HostPattern, LogFormat, LogTarget, PathPattern, Strategy, Timeouts,
+    Workers,
+};
+
+#[test]
+fn the_example_loads_without_a_problem_or_a_warning() {
+    let text = include_str!("../../../config.example.yaml");
+    let loaded = good(text);
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    let names: Vec<_> = loaded.config.routes.iter().map(|route| route.name.as_str()).collect();
+    assert_eq!(names, ["orders", "products", "payments"]);
+    assert_eq!(loaded.config.upstreams[0].endpoints.len(), 3);
+}
+
+#[test]
+fn the_smallest_config_has_the_documented_defaults() {
+    let config = good(super::MINIMAL).config;
+    assert_eq!(config.workers, Workers::Auto);
+    assert_eq!(config.admin, Admin::Tcp("127.0.0.1:9900".parse().expect("an address")));
+    assert_eq!(config.access_log, AccessLog::Off);
+    assert_eq!(config.upstreams[0].strategy, Strategy::LeastResponse);
+    assert_eq!(config.listeners[0].limits.max_header_bytes, 65_536);
+    assert_eq!(config.routes[0].name, "route-1");
+    assert_eq!(config.routes[0].timeouts, Timeouts { request: None, idle: Duration::from_secs(60) });
+}
+
+#[test]
+fn every_part_of_a_match_is_read() {
+    let config = good(&route(
+        "match:\n  host: \"*.Shop.Example\"\n  path: /a\n  methods: [GET, POST]\n  headers: { X-Channel: web }\n  query: { v: \"2\" }",
+    ))
+    .config;
+    let matches = &config.routes[0].matches;
+    assert_eq!(matches.host, Some(HostPattern::Wildcard("shop.example".to_owned())));
+    assert!(matches!(&matches.path, PathPattern::Exact(path) if path == "/a"));
+    assert_eq!(matches.methods, [Method::GET, Method::POST]);
+    assert_eq!(matches.headers[0].0, "x-channel");
+    assert_eq!(matches.query, [("v".to_owned(), "2".to_owned())]);
+}
+
+#[test]
+fn a_single_method_needs_no_list() {
+    let config = good(&route("match: { methods: POST }")).config;
+    assert_eq!(config.routes[0].matches.methods, [Method::POST]);
+}
+
+#[test]
+fn a_prefix_loses_its_trailing_slash_but_the_root_keeps_it() {
+    for (written, meant) in [("/api/", "/api"), ("/", "/"), ("/api", "/api")] {
+        let config = good(&route(&format!("match: {{ path_prefix: {written} }}"))).config;
+        assert!(matches!(&config.routes[0].matches.path, PathPattern::Prefix(path) if path == meant));
+    }
+}
+
+#[test]
+fn units_mean_what_they_say() {
+    let config = good(&route("timeouts: { request: 250ms, idle: 2m }\nmax_body: 10MiB")).config;
+    let wanted = Timeouts { request: Some(Duration::from_millis(250)), idle: Duration::from_secs(120) };
+    assert_eq!(config.routes[0].timeouts, wanted);
+    assert_eq!(config.routes[0].max_body, Some(10 * 1024 * 1024));
+    assert_eq!(good(&route("max_body: 512")).config.routes[0].max_body, Some(512));
+}
+
+#[test]
+fn every_strategy_is_known_by_its_name() {
+    for name in ["round_robin", "weighted", "random", "least_connections", "p2c", "least_response"] {
+        let config = good(&upstream(&format!("strategy: {name}"))).config;
+        assert_eq!(config.upstreams[0].strategy.name(), name);
+    }
+}
+
+#[test]
+fn every_hash_key_is_read() {
+    let hash = |hash: &str| {
+        good(&upstream(&format!("strategy: consistent_hash\nhash: {hash}"))).config.upstreams[0]
+            .strategy
+            .clone()
+    };
+    let cart = "cart".to_owned();
+    assert_eq!(hash("{ on: cookie, name: cart }"), Strategy::ConsistentHash(HashKey::Cookie(cart.clone())));
+    assert_eq!(hash("{ on: query, name: cart }"), Strategy::ConsistentHash(HashKey::Query(cart)));
+    assert!(
+        matches!(hash("{ on: header, name: X-A }"), Strategy::ConsistentHash(HashKey::Header(h)) if h == "x-a")
+    );
+    assert_eq!(hash("{ on: client_ip }"), Strategy::ConsistentHash(HashKey::ClientIp));
+    assert_eq!(hash("{ on: path }"), Strategy::ConsistentHash(HashKey::Path));
+}
+
+#[test]
+fn endpoints_may_be_v4_v6_or_names() {
+    let text =
+        super::MINIMAL.replace("[\"127.0.0.1:7001\"]", "[127.0.0.1:1, \"[::1]:2\", Orders.Internal:3]");
+    let endpoints = &good(&text).config.upstreams[0].endpoints;
+    let shown: Vec<_> = endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
+    assert_eq!(shown, ["127.0.0.1:1", "[::1]:2", "orders.internal:3"]);
+    assert_eq!(endpoints[2].address.host, Host::Name("orders.internal".to_owned()));
+}
+
+#[test]
+fn what_is_not_used_may_be_said_to_be_off() {
+    good(
+        &upstream("protocol: http1")
+            .replace("[\"127.0.0.1:7001\"]", "[{ address: 127.0.0.1:1, backup: false }]"),
+    );
+    good(&super::MINIMAL.replace("8080\" }", "8080\", proxy_protocol: off }"));
+    let config = good(&super::top("admin: off\naccess_log: off")).config;
+    assert_eq!((config.admin, config.access_log), (Admin::Off, AccessLog::Off));
+}
+
+#[test]
+fn the_access_log_is_json_to_stdout_unless_said_otherwise() {
+    let log = |text: &str| good(&super::top(&format!("access_log: {text}"))).config.access_log;
+    assert_eq!(log("{}"), AccessLog::On { target: LogTarget::Stdout, format: LogFormat::Json });
+    assert_eq!(log("{ format: off }"), AccessLog::Off);
+    let file = LogTarget::File("/tmp/a.log".into());
+    assert_eq!(
+        log("{ path: /tmp/a.log, format: combined }"),
+        AccessLog::On { target: file, format: LogFormat::Combined }
+    );
+}
+
+#[test]
+fn port_zero_may_be_bound_more_than_once() {
+    let text = super::MINIMAL
+        .replace("  web:", "  a: { address: 127.0.0.1:0 }\n  b: { address: 127.0.0.1:0 }\n  web:");
+    assert_eq!(good(&text).config.listeners.len(), 3);
+}
+
+#[test]
+fn merge_keys_fill_in_what_a_map_does_not_say() {
+    let text = "
+listeners: { web: { address: \"127.0.0.1:8080\" } }
+upstreams:
+  a: &base { strategy: p2c, endpoints: [127.0.0.1:1] }
+  b: { <<: *base, endpoints: [127.0.0.1:2] }
+routes: [ { upstream: a, name: a, match: { path: /a } }, { upstream: b } ]
+";
+    let config = good(text).config;
+    assert_eq!(config.upstreams[1].strategy, Strategy::P2c);
+    assert_eq!(config.upstreams[1].endpoints[0].address.port, 2);
+}
+
+#[test]
+fn ten_thousand_routes_are_read_in_order() {
+    let mut text = super::MINIMAL.split("routes:").next().expect("the beginning").to_owned() + "routes:\n";
+    for i in 0..10_000 {
+        text += &format!("  - name: r{i}\n    match: {{ path_prefix: /p{i} }}\n    upstream: shop\n");
+    }
+    let config = good(&text).config;
+    assert_eq!(config.routes.len(), 10_000);
+    assert_eq!(config.routes[9_999].name, "r9999");
+    let broken = text.replace("/p9998 }", "/p9998, hots: a }").replace("/p17 }", "p17 }");
+    let problems = read(&broken).expect_err("two problems");
+    let places: Vec<_> = problems.iter().map(|p| (p.line, p.column)).collect();
+    assert_eq!(places, [(7 + 3 * 17, 27), (7 + 3 * 9998, 35)]);
+}

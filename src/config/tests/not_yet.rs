@@ -1,0 +1,70 @@
+use super::{MINIMAL, bad, route, top, upstream};
+
+#[test]
+fn parts_of_a_listener_that_are_not_there_yet_say_so() {
+    for (key, value) in [("tls", "{ certificates: [] }"), ("proxy_protocol", "require")] {
+        let text = MINIMAL.replace("8080\" }", &format!("8080\", {key}: {value} }}"));
+        assert_eq!(bad(&text), [format!("2:37 `{key}` is not supported yet")]);
+    }
+}
+
+#[test]
+fn parts_of_an_upstream_that_are_not_there_yet_say_so() {
+    for key in [
+        "tls",
+        "health_check",
+        "outlier_detection",
+        "panic_threshold_percent",
+        "slow_start",
+        "queue",
+        "sticky",
+    ] {
+        assert_eq!(bad(&upstream(&format!("{key}: 1"))), [format!("5:5 `{key}` is not supported yet")]);
+    }
+    for protocol in ["h2", "auto"] {
+        assert_eq!(
+            bad(&upstream(&format!("protocol: {protocol}"))),
+            [format!("5:15 `{protocol}` is not supported yet")]
+        );
+    }
+}
+
+#[test]
+fn parts_of_an_endpoint_that_are_not_there_yet_say_so() {
+    for (key, value) in [("backup", "true"), ("max_connections", "200")] {
+        let endpoint = format!("[{{ address: a:1, {key}: {value} }}]");
+        let text = upstream("").replace("[\"127.0.0.1:7001\"]", &endpoint);
+        assert_eq!(bad(&text), [format!("5:33 `{key}` is not supported yet")]);
+    }
+}
+
+#[test]
+fn parts_of_a_route_that_are_not_there_yet_say_so() {
+    for key in [
+        "split",
+        "retry",
+        "hedge",
+        "mirror",
+        "rewrite",
+        "redirect",
+        "request_headers",
+        "response_headers",
+        "priority",
+    ] {
+        assert_eq!(bad(&route(&format!("{key}: {{}}"))), [format!("7:5 `{key}` is not supported yet")]);
+    }
+    assert_eq!(bad(&route("timeouts: { per_try: 1s }")), ["7:17 `per_try` is not supported yet"]);
+}
+
+#[test]
+fn a_redirect_is_not_also_told_to_have_an_upstream() {
+    let text = MINIMAL.replace("upstream: shop }", "redirect: { scheme: https } }");
+    assert_eq!(bad(&text), ["6:34 `redirect` is not supported yet"]);
+}
+
+#[test]
+fn parts_of_the_file_that_are_not_there_yet_say_so() {
+    for key in ["tracing", "acme", "cache"] {
+        assert_eq!(bad(&top(&format!("{key}: {{}}"))), [format!("7:1 `{key}` is not supported yet")]);
+    }
+}

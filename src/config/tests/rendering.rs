@@ -1,0 +1,65 @@
+use super::{MINIMAL, good, route, top, upstream};
+use crate::config::{to_json, to_yaml};
+
+/// Prints, reads, and compares in the form that shows everything: `Config` holds regexes, which have no equality.
+fn survives(text: &str) {
+    let config = good(text).config;
+    let printed = to_yaml(&config);
+    let again = good(&printed).config;
+    assert_eq!(format!("{config:#?}"), format!("{again:#?}"), "{printed}");
+    assert_eq!(printed, to_yaml(&again));
+}
+
+#[test]
+fn what_is_printed_reads_back_to_the_same_config() {
+    survives(MINIMAL);
+    survives(include_str!("../../../config.example.yaml"));
+    survives(&top(
+        "workers: 3\ntrusted_proxies: [10.0.0.0/8, \"::1\"]\nadmin: off\naccess_log: { path: /tmp/x }",
+    ));
+    survives(&top(
+        "admin: { address: \"unix:/run/t.sock\" }\naccess_log: { path: stderr, format: combined }",
+    ));
+    survives(&top("shutdown: { drain_timeout: 0s }"));
+    for hash in [
+        "on: path",
+        "on: client_ip",
+        "on: cookie, name: c",
+        "on: header, name: X-A",
+        "on: query, name: \"1\"",
+    ] {
+        survives(&upstream(&format!("strategy: consistent_hash\nhash: {{ {hash} }}")));
+    }
+    for part in [
+        "host: \"*.a.example\"",
+        "host: \"[::1]\"",
+        "path: \"/a b\"",
+        "path_regex: '^/[0-9]+\\.html$'",
+        "methods: [GET, PURGE]",
+        "headers: { x: \"true\", y: \"1\", z: \"a $${HOME}: #\" }",
+        "query: { \"\": \"\", \"null\": \"~\", \"2\": \"$$$${x}\", é: \"\\t\\n\" }",
+    ] {
+        survives(&route(&format!(
+            "timeouts: {{ request: 90m, idle: 1500ms }}\nmax_body: 1025\nmatch: {{ {part} }}"
+        )));
+    }
+}
+
+#[test]
+fn the_order_of_the_file_is_kept() {
+    let text =
+        MINIMAL.replace("upstreams:\n", "upstreams:\n  z: { endpoints: [a:1] }\n  a: { endpoints: [a:1] }\n");
+    survives(&text);
+}
+
+#[test]
+fn every_default_is_spelled_out() {
+    let json = to_json(&good(MINIMAL).config);
+    assert_eq!(json["workers"], "auto");
+    assert_eq!(json["listeners"]["web"]["limits"]["max_header_bytes"], "64KiB");
+    assert_eq!(json["upstreams"]["shop"]["least_response"]["quantile"], 0.99);
+    assert_eq!(json["upstreams"]["shop"]["endpoints"][0]["weight"], 1);
+    assert_eq!(json["routes"][0]["timeouts"]["idle"], "1m");
+    assert_eq!(json["admin"]["address"], "127.0.0.1:9900");
+    assert_eq!(json["access_log"], "off");
+}

@@ -1,0 +1,6 @@
+//! Sockets: listening, accepted connections, and the pool of connections to endpoints. Knows nothing of routes.
+
+pub mod downstream;
+pub mod listen;
+pub mod pool;
+pub mod timers;

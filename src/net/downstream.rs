@@ -1,0 +1,267 @@
+//! An accepted connection: the socket with its deadlines, beneath the HTTP library.
+//!
+//! The library parses and frames; what it does not do is here: a connection may wait only so long for a request, a
+//! head may take only so long to arrive, a client must read its response, an answer to a malformed head names its
+//! reason, and a closed connection is read out first so that the last answer is not lost to a reset.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::timers::{Timer, Timers};
+
+mod library_answer;
+mod linger;
+
+/// How long a connection that is to be closed, and has not had a request yet, may still bring its first.
+const LAST_REQUEST_WAIT: Duration = Duration::from_secs(1);
+
+/// What a connection is doing, as far as its deadlines care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Between requests.
+    Idle,
+    /// Part of a head has arrived.
+    Head,
+    /// A request is being served.
+    Busy,
+}
+
+/// How long the phases of a connection may last.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    /// For the next request.
+    pub idle: Duration,
+    /// From the first byte of a head to its last.
+    pub header: Duration,
+}
+
+/// One accepted connection, shared between its socket, its requests and the worker that may ask it to close.
+#[derive(Debug)]
+pub struct Connection {
+    /// The client's address as the socket has it.
+    pub peer: SocketAddr,
+    /// The address the client connected to.
+    pub local: SocketAddr,
+    waits: Waits,
+    phase: Cell<Phase>,
+    read_timer: Timer,
+    write_timer: Timer,
+    write_wait: Cell<Duration>,
+    closing: Cell<bool>,
+    linger: Cell<bool>,
+    heads_refused: Cell<u32>,
+    task: RefCell<Option<Waker>>,
+}
+
+impl Connection {
+    /// A connection that waits for its first request.
+    pub fn new(peer: SocketAddr, local: SocketAddr, waits: Waits, timers: &Rc<Timers>) -> Rc<Self> {
+        let connection = Self {
+            peer: SocketAddr::new(canonical(peer.ip()), peer.port()),
+            local,
+            waits,
+            phase: Cell::new(Phase::Busy),
+            read_timer: timers.timer(),
+            write_timer: timers.timer(),
+            write_wait: Cell::new(waits.idle),
+            closing: Cell::new(false),
+            linger: Cell::new(false),
+            heads_refused: Cell::new(0),
+            task: RefCell::new(None),
+        };
+        connection.request_finished();
+        Rc::new(connection)
+    }
+
+    /// A request head is complete; its route decides from here how long things may take.
+    pub fn request_started(&self) {
+        self.phase.set(Phase::Busy);
+        self.read_timer.clear();
+    }
+
+    /// The response has been handed over whole; the connection waits for the next request.
+    pub fn request_finished(&self) {
+        self.phase.set(Phase::Idle);
+        self.read_timer.set(self.waits.idle);
+    }
+
+    /// How long the client may leave a response unread.
+    pub fn allow_write_stall(&self, wait: Duration) {
+        self.write_wait.set(wait);
+    }
+
+    /// The connection will be closed with request bytes unread; read them out first (see [`linger`]).
+    pub fn linger_on_close(&self) {
+        self.linger.set(true);
+    }
+
+    /// Asks the connection to finish what it is doing and close.
+    pub fn close_gracefully(&self) {
+        self.closing.set(true);
+        if self.phase.get() == Phase::Idle {
+            // Its next request may be on the wire already: give it a moment, then no more.
+            self.read_timer.set(LAST_REQUEST_WAIT.min(self.waits.idle));
+        }
+        if let Some(task) = self.task.borrow().as_ref() {
+            task.wake_by_ref();
+        }
+    }
+
+    /// Whether [`Connection::close_gracefully`] was called; remembers whom to wake when it is.
+    pub fn poll_closing(&self, cx: &Context<'_>) -> bool {
+        let mut task = self.task.borrow_mut();
+        match task.as_mut() {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *task = Some(cx.waker().clone()),
+        }
+        self.closing.get()
+    }
+
+    /// Heads that were refused below the request handler: malformed, too large, too slow.
+    pub fn heads_refused(&self) -> u32 {
+        self.heads_refused.get()
+    }
+
+    fn bytes_arrived(&self) {
+        if self.phase.get() == Phase::Idle {
+            self.phase.set(Phase::Head);
+            self.read_timer.set(self.waits.header);
+        }
+    }
+
+    fn refuse_head(&self) {
+        self.heads_refused.set(self.heads_refused.get() + 1);
+        self.linger.set(true);
+    }
+}
+
+/// An IPv4 client of a dual-stack socket is an IPv4 client.
+fn canonical(ip: IpAddr) -> IpAddr {
+    ip.to_canonical()
+}
+
+/// The socket of a [`Connection`], as the HTTP library reads and writes it.
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    connection: Rc<Connection>,
+    answer: Option<library_answer::Answer>,
+    linger: linger::Linger,
+    write_blocked: bool,
+}
+
+impl Socket {
+    /// Puts the deadlines of `connection` on `stream`.
+    pub fn new(stream: TcpStream, connection: Rc<Connection>) -> Self {
+        Self { stream, connection, answer: None, linger: linger::Linger::default(), write_blocked: false }
+    }
+
+    /// What is read when nothing arrived in time: the end, after a 408 if a head had begun.
+    fn expire(&mut self) -> Poll<io::Result<()>> {
+        if self.connection.phase.get() == Phase::Head {
+            self.connection.refuse_head();
+            // One try without waiting: a client that does not read has no claim on an answer.
+            let _ = self.stream.try_write(library_answer::REQUEST_TIMEOUT);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn write_outcome(&mut self, cx: &Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            if self.write_blocked {
+                self.write_blocked = false;
+                self.connection.write_timer.clear();
+            }
+            return written;
+        }
+        if !self.write_blocked {
+            self.write_blocked = true;
+            self.connection.write_timer.set(self.connection.write_wait.get());
+        }
+        ready!(self.connection.write_timer.poll_fired(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its response")))
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest) = self.answer.as_ref().and_then(library_answer::Answer::rest) {
+            let written = Pin::new(&mut self.stream).poll_write(cx, rest);
+            let count = ready!(self.write_outcome(cx, written))?;
+            if let Some(answer) = &mut self.answer {
+                answer.advance(count);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes the library's bare answer to a malformed head and holds one that names its reason instead.
+    fn replace_answer(&mut self, bytes: &[u8]) -> bool {
+        self.answer = library_answer::replacement(bytes);
+        if self.answer.is_some() {
+            self.connection.refuse_head();
+        }
+        self.answer.is_some()
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) {
+            if buf.filled().len() > before {
+                self.connection.bytes_arrived();
+            }
+            return Poll::Ready(read);
+        }
+        ready!(self.connection.read_timer.poll_fired(cx));
+        self.expire()
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.replace_answer(buf) {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.write_outcome(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let [only] = bufs {
+            return self.poll_write(cx, only);
+        }
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.write_outcome(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_answer(cx))?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_answer(cx))?;
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        if !self.connection.linger.get() {
+            return Poll::Ready(Ok(()));
+        }
+        let Self { stream, connection, linger, .. } = &mut *self;
+        linger.poll_read_out(stream, &connection.read_timer, cx)
+    }
+}

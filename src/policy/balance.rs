@@ -1,0 +1,147 @@
+//! Picks the endpoint for a request: one strategy over one upstream's candidates.
+//!
+//! To add a strategy: a variant of `config::Strategy`, a module below, an arm in `Rule::new` and one in
+//! `Balancer::pick`; the laws in `balance/laws.rs` then hold it to what every strategy must do. A pick never
+//! allocates, never locks, and never blocks on another worker.
+
+mod alias;
+mod consistent_hash;
+mod least_connections;
+mod least_response;
+mod maglev;
+mod open;
+mod p2c;
+mod random;
+mod reservoir;
+mod round_robin;
+mod weighted;
+
+pub use self::consistent_hash::hash_key;
+use self::maglev::Table;
+use self::open::Open;
+use self::random::Random;
+use super::endpoint::Candidate;
+use crate::config::Strategy;
+
+/// One upstream's strategy and candidates. Immutable; lives in the snapshot and is shared by all workers.
+#[derive(Debug)]
+pub struct Balancer {
+    candidates: Vec<Candidate>,
+    random: Random,
+    rule: Rule,
+}
+
+/// `Strategy` with what it precomputes.
+#[derive(Debug)]
+enum Rule {
+    RoundRobin,
+    Weighted,
+    Random,
+    LeastConnections,
+    P2c,
+    LeastResponse,
+    ConsistentHash(Table),
+}
+
+impl Balancer {
+    /// A balancer over `candidates`; picks are indices into them.
+    pub fn new(strategy: &Strategy, candidates: Vec<Candidate>) -> Self {
+        Self::build(strategy, candidates, None)
+    }
+
+    /// As `new`, for a reload: what `previous` precomputed is shared where it is the same.
+    pub fn renew(previous: &Self, strategy: &Strategy, candidates: Vec<Candidate>) -> Self {
+        Self::build(strategy, candidates, Some(previous))
+    }
+
+    /// The candidates, in the order given.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// A worker's own place in this balancer's turns. It starts at random, since workers that all began with the first
+    /// endpoint would meet there after every reload.
+    pub fn cursor(&self, rng: &mut fastrand::Rng) -> Cursor {
+        let count = self.candidates.len().max(1);
+        let mut cursor = Cursor { position: rng.usize(0..count), credits: vec![0; self.candidates.len()] };
+        if matches!(self.rule, Rule::Weighted) {
+            let all = Open::new(&self.candidates, |_| true);
+            (0..rng.usize(0..count.min(64))).for_each(|_| _ = weighted::pick(&all, &mut cursor.credits));
+        }
+        cursor
+    }
+
+    /// The candidate for a request; `None` if and only if none with a weight above 0 is eligible.
+    ///
+    /// `key` is the hash of what the request sticks by; without one, `consistent_hash` balances at random by weight.
+    pub fn pick(
+        &self,
+        cursor: &mut Cursor,
+        key: Option<u64>,
+        eligible: impl Fn(usize) -> bool,
+        rng: &mut fastrand::Rng,
+    ) -> Option<usize> {
+        let open = Open::new(&self.candidates, eligible);
+        match &self.rule {
+            Rule::RoundRobin => round_robin::pick(&open, &mut cursor.position),
+            Rule::Weighted => weighted::pick(&open, &mut cursor.credits),
+            Rule::Random => self.random.pick(&open, rng),
+            Rule::LeastConnections => least_connections::pick(&open, rng),
+            Rule::P2c => p2c::pick(&open, &self.random, rng),
+            Rule::LeastResponse => least_response::pick(&open, &self.random, rng),
+            Rule::ConsistentHash(table) => match key {
+                Some(key) => consistent_hash::pick(&open, table, key, rng),
+                None => self.random.pick(&open, rng),
+            },
+        }
+    }
+
+    fn build(strategy: &Strategy, candidates: Vec<Candidate>, previous: Option<&Self>) -> Self {
+        Self {
+            random: Random::new(&candidates),
+            rule: Rule::new(strategy, &candidates, previous),
+            candidates,
+        }
+    }
+}
+
+impl Rule {
+    fn new(strategy: &Strategy, candidates: &[Candidate], previous: Option<&Balancer>) -> Self {
+        match strategy {
+            Strategy::RoundRobin => Self::RoundRobin,
+            Strategy::Weighted => Self::Weighted,
+            Strategy::Random => Self::Random,
+            Strategy::LeastConnections => Self::LeastConnections,
+            Strategy::P2c => Self::P2c,
+            Strategy::LeastResponse => Self::LeastResponse,
+            Strategy::ConsistentHash(_) => Self::ConsistentHash(table(candidates, previous)),
+        }
+    }
+}
+
+/// The table of `previous` where it was made for the same candidates in the same order.
+fn table(candidates: &[Candidate], previous: Option<&Balancer>) -> Table {
+    let places = |candidates: &[Candidate]| -> Vec<_> {
+        candidates.iter().map(|candidate| (candidate.address, candidate.weight)).collect()
+    };
+    match previous {
+        Some(Balancer { rule: Rule::ConsistentHash(table), candidates: old, .. })
+            if places(old) == places(candidates) =>
+        {
+            table.clone()
+        }
+        _ => Table::new(&places(candidates)),
+    }
+}
+
+/// A worker's place in a balancer's turns: round robin's position and smooth weighted round robin's credits.
+#[derive(Debug, Clone)]
+pub struct Cursor {
+    position: usize,
+    credits: Vec<i64>,
+}
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod testing;

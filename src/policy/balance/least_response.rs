@@ -1,0 +1,154 @@
+//! `least_response`: the lowest cost, which is the published factor times the load per weight.
+//!
+//! The factor says how slow and how faulty an endpoint has been (`policy::score`); the load says how busy it is now.
+//! It never measures anything itself.
+
+use super::open::Open;
+use super::random::Random;
+use super::reservoir::Reservoir;
+use crate::policy::endpoint::Candidate;
+
+/// Up to this many candidates are all compared. Two random choices are not enough when half of the endpoints are bad.
+const SCAN: usize = 16;
+/// Above, the best of this many drawn at random by weight: with half of the endpoints bad, 3 % of the picks see only
+/// bad ones.
+const CHOICES: usize = 5;
+/// Draws in the hope of `CHOICES` open candidates.
+const DRAWS: usize = 16;
+/// Below this many open candidates found, all are compared.
+const LEAST_CHOICES: usize = 3;
+/// Above any other difference in cost.
+const BUSY_TRIAL: f32 = 1e15;
+
+/// The open candidate with the lowest cost; ties by requests in flight, then at random.
+pub(super) fn pick(
+    open: &Open<'_, impl Fn(usize) -> bool>,
+    random: &Random,
+    rng: &mut fastrand::Rng,
+) -> Option<usize> {
+    let sampled = if open.len() > SCAN { sample(open, random, rng) } else { None };
+    sampled.or_else(|| scan(open, rng))
+}
+
+/// The best of `CHOICES` draws; `None` if too few of the drawn are open. The first drawn of equals is at random.
+fn sample(
+    open: &Open<'_, impl Fn(usize) -> bool>,
+    random: &Random,
+    rng: &mut fastrand::Rng,
+) -> Option<usize> {
+    let mut found = 0;
+    let mut best: Option<(usize, Cost)> = None;
+    for _ in 0..DRAWS {
+        let Some((index, candidate)) = random.draw(open, rng) else { continue };
+        let cost = Cost::of(candidate);
+        if best.is_none_or(|(_, least)| cost.compare(least).is_lt()) {
+            best = Some((index, cost));
+        }
+        found += 1;
+        if found == CHOICES {
+            break;
+        }
+    }
+    best.filter(|_| found >= LEAST_CHOICES).map(|(index, _)| index)
+}
+
+fn scan(open: &Open<'_, impl Fn(usize) -> bool>, rng: &mut fastrand::Rng) -> Option<usize> {
+    let mut least = Cost::MOST;
+    let mut ties = Reservoir::default();
+    for (index, candidate) in open.iter() {
+        let cost = Cost::of(candidate);
+        match cost.compare(least) {
+            std::cmp::Ordering::Less => {
+                least = cost;
+                ties = Reservoir::starting(index, candidate.weight);
+            }
+            std::cmp::Ordering::Equal => ties.offer(index, candidate.weight, rng),
+            std::cmp::Ordering::Greater => {}
+        }
+    }
+    ties.kept()
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    cost: f32,
+    in_flight: u32,
+}
+
+impl Cost {
+    const MOST: Self = Self { cost: f32::INFINITY, in_flight: u32::MAX };
+
+    /// `factor x (1 + in_flight) / weight`.
+    ///
+    /// A cold endpoint that has a request already comes after every other: it looks free, and would be flooded before
+    /// its first answer says how slow it is. Where all are cold, as after a start, the least in flight still wins.
+    /// Each worker sees the others' requests, but two that pick at the same moment may both find it idle.
+    #[inline]
+    fn of(candidate: &Candidate) -> Self {
+        let state = &candidate.state;
+        let in_flight = state.in_flight();
+        let load = (in_flight as f32 + 1.0) / candidate.weight as f32;
+        let trial = if in_flight > 0 && state.is_cold() { BUSY_TRIAL } else { 1.0 };
+        Self { cost: state.factor() * load * trial, in_flight }
+    }
+
+    #[inline]
+    fn compare(self, other: Self) -> std::cmp::Ordering {
+        self.cost.total_cmp(&other.cost).then(self.in_flight.cmp(&other.in_flight))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::balance::testing::{candidates, load, warm};
+    use crate::policy::score::Score;
+
+    /// Picks out of 1000 that go to candidate 0 of `count`, when it has the given factor.
+    fn picks_of_first(count: usize, factor: f32) -> usize {
+        let candidates = candidates(&vec![1; count]);
+        warm(&candidates);
+        candidates[0].state.publish(Score { factor, samples: 1, ..Score::default() });
+        let (open, random) = (Open::new(&candidates, |_| true), Random::new(&candidates));
+        let mut rng = fastrand::Rng::with_seed(5);
+        (0..1000).filter(|_| pick(&open, &random, &mut rng) == Some(0)).count()
+    }
+
+    #[test]
+    fn the_dearer_endpoint_is_passed_over_while_its_siblings_are_idle() {
+        assert_eq!(picks_of_first(4, 1.5), 0);
+        assert_eq!(picks_of_first(40, 1.5), 0);
+        assert!((200..300).contains(&picks_of_first(4, 1.0)));
+    }
+
+    #[test]
+    fn the_dearer_endpoint_is_picked_once_its_siblings_are_busy() {
+        let candidates = candidates(&[1, 1]);
+        warm(&candidates);
+        candidates[0].state.publish(Score { factor: 3.0, samples: 1, ..Score::default() });
+        let (open, random) = (Open::new(&candidates, |_| true), Random::new(&candidates));
+        let mut rng = fastrand::Rng::with_seed(5);
+        let _guards = load(&candidates, &[0, 3]);
+        assert_eq!(pick(&open, &random, &mut rng), Some(0));
+    }
+
+    #[test]
+    fn a_cold_endpoint_gets_one_request_at_a_time_while_its_siblings_are_warm() {
+        let candidates = candidates(&[1, 1, 1]);
+        warm(&candidates[1..]);
+        let (open, random) = (Open::new(&candidates, |_| true), Random::new(&candidates));
+        let mut rng = fastrand::Rng::with_seed(5);
+        let _guards = load(&candidates, &[1, 200, 200]);
+        assert!((0..100).all(|_| pick(&open, &random, &mut rng) != Some(0)));
+        let only_cold = Open::new(&candidates, |index| index == 0);
+        assert_eq!(pick(&only_cold, &random, &mut rng), Some(0));
+    }
+
+    #[test]
+    fn a_pool_that_is_all_cold_is_balanced_by_requests_in_flight() {
+        let candidates = candidates(&[1, 1, 1]);
+        let (open, random) = (Open::new(&candidates, |_| true), Random::new(&candidates));
+        let _guards = load(&candidates, &[3, 2, 4]);
+        assert_eq!(pick(&open, &random, &mut fastrand::Rng::with_seed(5)), Some(1));
+    }
+}

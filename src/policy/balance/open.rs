@@ -1,0 +1,37 @@
+//! The candidates that may take one request, so that no strategy has to remember to ask.
+
+use crate::policy::endpoint::Candidate;
+
+/// The candidates of one pick; those with a weight above 0 that are eligible are open.
+pub(super) struct Open<'a, F> {
+    candidates: &'a [Candidate],
+    eligible: F,
+}
+
+impl<'a, F: Fn(usize) -> bool> Open<'a, F> {
+    pub(super) fn new(candidates: &'a [Candidate], eligible: F) -> Self {
+        Self { candidates, eligible }
+    }
+
+    /// How many candidates there are, open or not.
+    pub(super) fn len(&self) -> usize {
+        self.candidates.len()
+    }
+
+    /// The candidate at `index`, if it is open.
+    #[inline]
+    pub(super) fn get(&self, index: usize) -> Option<&'a Candidate> {
+        self.candidates.get(index).filter(|candidate| self.admits(index, candidate))
+    }
+
+    /// The open candidates and their indices, in order.
+    #[inline]
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &'a Candidate)> {
+        self.candidates.iter().enumerate().filter(|&(index, candidate)| self.admits(index, candidate))
+    }
+
+    #[inline]
+    fn admits(&self, index: usize, candidate: &Candidate) -> bool {
+        candidate.weight > 0 && (self.eligible)(index)
+    }
+}

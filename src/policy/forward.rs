@@ -1,0 +1,87 @@
+//! Headers on their way through: what belongs to one connection stays on it, and who asked is said truthfully
+//! (RFC 9110 section 7.6.1; design, section 10).
+//!
+//! Works in place on the client's map. Content-Length passes as it is, for the HTTP library to frame by; Transfer-Encoding
+//! never passes, the library writes its own, and where one was, Content-Length goes too. Via is passed on but not added,
+//! as in nginx, HAProxy and Envoy: nginx endpoints stop compressing for requests that have one. Nothing here knows of a
+//! route's own header edits.
+
+use std::net::IpAddr;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+mod client;
+mod hop_by_hop;
+mod origin;
+mod sticky;
+#[cfg(test)]
+mod tests;
+
+pub use client::{TrustedProxies, client_address};
+pub use hop_by_hop::requested_upgrade;
+pub use sticky::sticky_value;
+
+/// Names a request in the logs of everybody it passes.
+pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Bytes of a request id that is taken over from a trusted peer.
+const LONGEST_REQUEST_ID: usize = 128;
+
+/// What the headers are to say about where a request came from.
+#[derive(Debug, Clone, Copy)]
+pub struct ForwardContext<'a> {
+    /// The other end of the connection (after a PROXY header): what is added to X-Forwarded-For.
+    pub peer: IpAddr,
+    /// The answer of [`client_address`]; it is `peer` unless `peer` is trusted. Goes into X-Real-IP.
+    pub client: IpAddr,
+    /// Whether the forwarding headers that came in are believed.
+    pub peer_trusted: bool,
+    /// `http` or `https`, as the client connected.
+    pub scheme: &'static str,
+    /// The authority that the client asked for ([`authority_value`](super::head::authority_value)).
+    pub host: Option<&'a HeaderValue>,
+    /// Set as X-Request-ID unless a trusted peer brought one.
+    pub request_id: &'a HeaderValue,
+}
+
+/// Makes the headers of a request those to send to the endpoint. Host stays the client's.
+pub fn prepare_request(headers: &mut HeaderMap, ctx: &ForwardContext<'_>) {
+    let wants_trailers = hop_by_hop::wants_trailers(headers);
+    hop_by_hop::strip(headers);
+    if wants_trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    // The server library answers 100-continue when the body is first read.
+    headers.remove(header::EXPECT);
+    origin::declare(headers, ctx);
+    set_host(headers, ctx);
+    set_request_id(headers, ctx);
+}
+
+/// Makes the headers of a response those to send to the client. For a 101, `Upgrade` and `Connection` are the tunnel's
+/// to put back.
+pub fn prepare_response(headers: &mut HeaderMap) {
+    hop_by_hop::strip(headers);
+}
+
+/// An HTTP/2 request may have none, and an HTTP/1 endpoint needs one.
+fn set_host(headers: &mut HeaderMap, ctx: &ForwardContext<'_>) {
+    if let Some(host) = ctx.host {
+        headers.entry(header::HOST).or_insert_with(|| host.clone());
+    }
+}
+
+fn set_request_id(headers: &mut HeaderMap, ctx: &ForwardContext<'_>) {
+    if !(ctx.peer_trusted && has_good_request_id(headers)) {
+        headers.insert(&X_REQUEST_ID, ctx.request_id.clone());
+    }
+}
+
+/// One line, short and printable: it ends up in logs.
+fn has_good_request_id(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(&X_REQUEST_ID).iter();
+    let is_good = |id: &HeaderValue| {
+        (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    lines.next().is_some_and(is_good) && lines.next().is_none()
+}

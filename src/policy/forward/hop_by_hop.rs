@@ -1,0 +1,75 @@
+//! Headers that mean one connection and not the message (RFC 9110 section 7.6.1), taken off in both directions.
+//!
+//! Proxy-Authorization and Proxy-Authenticate go too: they are between a client and a proxy (RFC 9110 section 11.7),
+//! and to its clients a reverse proxy is the origin, so neither is meant for the other side. Trailer stays: trailers are
+//! passed on.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+static HOP_BY_HOP: [HeaderName; 10] = [
+    header::CONNECTION,
+    header::TE,
+    header::UPGRADE,
+    header::TRANSFER_ENCODING,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("proxy-authentication-info"),
+];
+
+/// Removes every hop-by-hop header, and those that Connection names.
+pub(super) fn strip(headers: &mut HeaderMap) {
+    // The body is about to be framed anew; its old length must not outlive its old coding (RFC 9112 section 6.3).
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    for name in nominated(headers) {
+        headers.remove(name);
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Whether TE lists `trailers`, the one thing in it that an intermediary may vouch for itself.
+pub(super) fn wants_trailers(headers: &HeaderMap) -> bool {
+    tokens(headers, &header::TE).any(|token| token.eq_ignore_ascii_case(b"trailers"))
+}
+
+/// What the client asks to upgrade to, to be read before [`prepare_request`](super::prepare_request) takes it off.
+/// Never `h2c`, which would carry requests past this proxy unseen.
+pub fn requested_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let is_asked = tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
+    let is_h2c = tokens(headers, &header::UPGRADE).any(|token| token.eq_ignore_ascii_case(b"h2c"));
+    if is_asked && !is_h2c { headers.get(header::UPGRADE).cloned() } else { None }
+}
+
+/// The headers that Connection names, save those that it may not. Empty, and not allocated, for `keep-alive`.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    tokens(headers, &header::CONNECTION)
+        .filter(|token| !is_option(token))
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
+        .filter(|name| !is_protected(name))
+        .collect()
+}
+
+/// Connection options that name no header, or one that is removed in any case.
+fn is_option(token: &[u8]) -> bool {
+    [&b"keep-alive"[..], b"close", b"upgrade", b"te"].iter().any(|option| token.eq_ignore_ascii_case(option))
+}
+
+/// Headers that an endpoint decides by: a client that could have them dropped could lift a check, or change the framing.
+fn is_protected(name: &HeaderName) -> bool {
+    let protected =
+        [header::HOST, header::CONTENT_LENGTH, header::COOKIE, header::AUTHORIZATION, header::FORWARDED];
+    protected.contains(name)
+        || name.as_str().starts_with("x-forwarded-")
+        || matches!(name.as_str(), "x-real-ip" | "x-request-id")
+}
+
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let lines = headers.get_all(name).into_iter();
+    lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+}

@@ -1,0 +1,12 @@
+//! Threads, signals and files: starting, reloading and stopping. Decides nothing about requests.
+
+pub mod bound;
+pub mod control;
+pub mod log;
+pub mod reload;
+pub mod server;
+pub mod signals;
+pub mod watch;
+pub mod worker;
+
+pub use server::{Options, Server, Source, StartError};

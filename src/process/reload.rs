@@ -1,0 +1,214 @@
+//! From a config's text to a snapshot in force, or to the reasons why not.
+//!
+//! A config takes effect whole or not at all: it is parsed, checked, resolved and bound before anything that runs is
+//! touched.
+
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::bound::{self, BindError};
+use super::control::{Cause, Control, Request};
+use super::server::Source;
+use crate::admin;
+use crate::config::{self, Problem, Problems};
+use crate::policy::balance::hash_key;
+use crate::snapshot::{self, Snapshot, Unresolved};
+use crate::telemetry::access_log::AccessLog;
+
+/// Tells one text from another.
+pub type Digest = u64;
+
+/// Why a config did not take effect.
+#[derive(Debug)]
+pub enum Refused {
+    /// What it says is wrong.
+    Problems(Problems),
+    /// Endpoints whose names have no address.
+    Unresolved(Vec<Unresolved>),
+    /// An address that cannot be listened on.
+    Bind(BindError),
+    /// The admin address cannot be listened on.
+    Admin(admin::BindError),
+    /// The access log cannot be opened.
+    AccessLog(PathBuf, std::io::Error),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Problems(problems) => problems.fmt(f),
+            Self::Unresolved(all) => all.iter().try_for_each(|one| {
+                writeln!(f, "upstream {}: cannot resolve {}: {}", one.upstream, one.endpoint, one.error)
+            }),
+            Self::Bind(BindError { listener, address, error }) => {
+                write!(f, "listener {listener}: cannot listen on {address}: {error}")
+            }
+            Self::Admin(admin::BindError { address, error }) => {
+                write!(f, "admin: cannot listen on {address}: {error}")
+            }
+            Self::AccessLog(path, error) => write!(f, "access_log: cannot open {}: {error}", path.display()),
+        }
+    }
+}
+
+impl From<admin::BindError> for Refused {
+    fn from(error: admin::BindError) -> Self {
+        Self::Admin(error)
+    }
+}
+
+impl From<BindError> for Refused {
+    fn from(error: BindError) -> Self {
+        Self::Bind(error)
+    }
+}
+
+/// A config that has been compiled, and may take effect.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    warnings: Option<Problems>,
+}
+
+impl Compiled {
+    /// Logs what is odd about it, but not wrong.
+    pub fn report_warnings(&self) {
+        for warning in self.warnings() {
+            tracing::warn!(line = warning.line, "{}", warning.message);
+        }
+    }
+}
+
+impl Compiled {
+    fn warnings(&self) -> impl Iterator<Item = &Problem> {
+        self.warnings.iter().flat_map(Problems::iter)
+    }
+}
+
+/// What a reload did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The generation in force now.
+    pub generation: u64,
+    /// Whether it is a new one. A file event finds the text unchanged now and then.
+    pub changed: bool,
+    /// What is odd about the config, or takes effect only at the next start.
+    pub warnings: Vec<String>,
+}
+
+/// Reads and compiles the config that follows `previous`.
+///
+/// # Errors
+/// Why it cannot take effect.
+pub fn compile(source: &Source, previous: Option<&Snapshot>) -> Result<Compiled, Refused> {
+    let (config, warnings) = match source {
+        Source::Fixed(config) => ((**config).clone(), None),
+        Source::File(path) => {
+            let loaded = config::load(path).map_err(Refused::Problems)?;
+            (loaded.config, Some(loaded.warnings))
+        }
+    };
+    let log = AccessLog::open(&config.access_log).map_err(|(path, error)| Refused::AccessLog(path, error))?;
+    let snapshot = snapshot::build(config, previous, log, &resolve).map_err(Refused::Unresolved)?;
+    Ok(Compiled { snapshot, warnings })
+}
+
+/// Of the file's bytes as they are now. `None` where there is no file to read.
+pub fn digest(source: &Source) -> Option<Digest> {
+    match source {
+        Source::File(path) => std::fs::read(path).ok().map(|text| hash_key(&text)),
+        Source::Fixed(_) => None,
+    }
+}
+
+/// Every address the system knows for a name, in its order.
+fn resolve(name: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+    Ok((name, port).to_socket_addrs()?.collect())
+}
+
+impl Control {
+    /// Reads the config again and puts it in force.
+    ///
+    /// # Errors
+    /// Why it did not take effect; the one before stays in force.
+    pub async fn reload(
+        self: &Arc<Self>,
+        cause: Cause,
+        requests: &mpsc::Sender<Request>,
+    ) -> Result<Report, String> {
+        let mut last_read = self.reloading.lock().await;
+        if cause == Cause::File && self.unchanged(*last_read).await {
+            return Ok(self.unchanged_report());
+        }
+        let reloaded = self.reload_now(&mut last_read, requests).await;
+        match reloaded {
+            Ok(report) => {
+                self.counts.reloads.fetch_add(1, Ordering::Relaxed);
+                self.remember_refusal(None);
+                tracing::info!(generation = report.generation, ?cause, "config reloaded");
+                Ok(report)
+            }
+            Err(refused) => {
+                self.counts.refused.fetch_add(1, Ordering::Relaxed);
+                let text = refused.to_string();
+                self.remember_refusal(Some(refused));
+                tracing::error!(?cause, "config refused, the one in force stays: {text}");
+                Err(text)
+            }
+        }
+    }
+
+    fn unchanged_report(&self) -> Report {
+        Report { generation: self.snapshot().generation, changed: false, warnings: Vec::new() }
+    }
+
+    /// Whether the file still has the text that was read last. Editors write a file more than once.
+    async fn unchanged(&self, last_read: Option<Digest>) -> bool {
+        let source = self.options.source.clone();
+        let now = tokio::task::spawn_blocking(move || digest(&source)).await;
+        now.ok().flatten().is_some_and(|now| Some(now) == last_read)
+    }
+
+    async fn reload_now(
+        self: &Arc<Self>,
+        last_read: &mut Option<Digest>,
+        requests: &mpsc::Sender<Request>,
+    ) -> Result<Report, Refused> {
+        let (source, previous) = (self.options.source.clone(), self.snapshot());
+        let compiled = tokio::task::spawn_blocking(move || (digest(&source), compile(&source, Some(&previous))));
+        let (digest, compiled) = compiled.await.expect("compiling a config does not panic");
+        *last_read = digest;
+        let compiled = compiled?;
+        compiled.report_warnings();
+        let mut warnings: Vec<String> = compiled.warnings().map(|warning| warning.message.clone()).collect();
+        let next = Arc::new(compiled.snapshot);
+        let change = bound::plan(&next.config.listeners, &self.listeners(), self.workers())?;
+        let admin = self.next_admin(&next)?;
+        bound::retune(&next.config.listeners, &change.next);
+        if next.config.workers != self.snapshot().config.workers {
+            tracing::warn!("`workers` takes effect at the next start");
+            warnings.push("`workers` takes effect at the next start".into());
+        }
+        let generation = next.generation;
+        self.enforce(Some(next), change).await;
+        if let Some(listener) = admin {
+            self.serve_admin(listener, requests.clone());
+        }
+        Ok(Report { generation, changed: true, warnings })
+    }
+
+    /// A new admin listener, if the config moves it.
+    fn next_admin(&self, next: &Snapshot) -> Result<Option<admin::Listener>, Refused> {
+        if next.config.admin == self.snapshot().config.admin {
+            return Ok(None);
+        }
+        Ok(Some(admin::Listener::bind(&next.config.admin)?))
+    }
+}

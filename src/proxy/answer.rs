@@ -1,0 +1,78 @@
+//! Answers that Tillgate makes itself: a status, the reason in a header, and a short body.
+
+use bytes::Bytes;
+use http::response::Builder;
+use http::{HeaderMap, Response, header};
+
+use super::body::ResponseBody;
+use super::exchange::Exchange;
+use super::reason::{Reason, Sent};
+
+/// The header that says why.
+pub const REASON: &str = "x-tillgate-reason";
+/// The header that says whether the endpoint may have seen the request.
+pub const UPSTREAM_SENT: &str = "x-tillgate-upstream-sent";
+
+/// The methods a refused CONNECT is told to use (RFC 9110 section 15.5.6).
+const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// Why a request is not answered by an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The cause.
+    pub reason: Reason,
+    /// Whether an endpoint may have seen it. `None` where none was ever chosen.
+    pub sent: Option<Sent>,
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self { reason, sent: None }
+    }
+}
+
+impl Refusal {
+    /// The same with what is known of the endpoint.
+    pub fn with_sent(reason: Reason, sent: Sent) -> Self {
+        Self { reason, sent: Some(sent) }
+    }
+}
+
+/// Whether the client asks for JSON.
+pub fn accepts_json(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).map_or(&b""[..], |value| value.as_bytes());
+    accept.windows(JSON.len()).any(|part| part.eq_ignore_ascii_case(JSON))
+}
+
+const JSON: &[u8] = b"application/json";
+
+/// Answers the client, and closes the exchange.
+pub fn refuse(refusal: Refusal, json: bool, mut exchange: Exchange) -> Response<ResponseBody> {
+    let reason = refusal.reason;
+    let (kind, body) = body(reason, json);
+    exchange.refused(reason, body.len() as u64);
+    let mut response = Response::builder().status(reason.status()).header(header::CONTENT_TYPE, kind);
+    response = response.header(REASON, reason.header()).header(header::CACHE_CONTROL, "no-store");
+    if let Some(sent) = refusal.sent {
+        response = response.header(UPSTREAM_SENT, sent.header());
+    }
+    finish(response, reason, body)
+}
+
+fn finish(mut response: Builder, reason: Reason, body: Bytes) -> Response<ResponseBody> {
+    if reason.closes() {
+        response = response.header(header::CONNECTION, "close");
+    }
+    if reason.status() == http::StatusCode::METHOD_NOT_ALLOWED {
+        response = response.header(header::ALLOW, ALLOWED);
+    }
+    response.body(ResponseBody::Own(Some(body))).expect("every name and value is a constant of this crate")
+}
+
+fn body(reason: Reason, json: bool) -> (&'static str, Bytes) {
+    if !json {
+        return ("text/plain; charset=utf-8", Bytes::from(format!("{} ({})\n", reason.text(), reason.name())));
+    }
+    let body = serde_json::json!({ "error": reason.name(), "detail": reason.text() });
+    ("application/json", Bytes::from(body.to_string()))
+}

@@ -1,0 +1,283 @@
+//! One request and its response, from head to last byte: its deadlines, and the record that is made of it.
+//!
+//! The record is made when the exchange is dropped, so that a request that is cancelled at any point is counted too.
+
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use http::StatusCode;
+
+use super::body::{DownloadError, Progress};
+use super::reason::Reason;
+use super::view::Worker;
+use crate::config::Timeouts;
+use crate::net::downstream::Connection;
+use crate::net::timers::Timer;
+use crate::policy::endpoint::InFlight;
+use crate::policy::score::Outcome;
+use crate::snapshot::{Id, Route};
+use crate::telemetry::access_log::Entry;
+use crate::telemetry::record::Record;
+
+/// The status recorded for a request whose client went away, as nginx writes it.
+const CLIENT_CLOSED: u16 = 499;
+
+/// A deadline of the exchange has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expired {
+    /// Nothing moved for the idle timeout, and it was the client's turn.
+    ClientIdle,
+    /// Nothing moved for the idle timeout, and it was the endpoint's turn.
+    EndpointIdle,
+    /// The whole took longer than the route allows.
+    Request,
+}
+
+impl Expired {
+    /// What the client is told.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::ClientIdle => Reason::BodyTimeout,
+            Self::EndpointIdle => Reason::ResponseTimeout,
+            Self::Request => Reason::RequestTimeout,
+        }
+    }
+}
+
+/// One request and its response.
+#[derive(Debug)]
+pub struct Exchange {
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    started: Instant,
+    sent: Instant,
+    moved: Instant,
+    timeouts: Timeouts,
+    timer: Option<Timer>,
+    upload: Option<Rc<Progress>>,
+    in_flight: Option<InFlight>,
+    record: Record,
+    log: Option<Box<Entry>>,
+    completed: bool,
+}
+
+impl Exchange {
+    /// A request whose head has just arrived on `listener`.
+    pub fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>, listener: Id) -> Self {
+        let started = Instant::now();
+        worker.timers.observe(started);
+        connection.request_started();
+        Self {
+            worker: Rc::clone(worker),
+            connection: Rc::clone(connection),
+            started,
+            sent: started,
+            moved: started,
+            timeouts: Timeouts::default(),
+            timer: None,
+            upload: None,
+            in_flight: None,
+            record: Record::new(listener),
+            log: None,
+            completed: false,
+        }
+    }
+
+    /// The entry this exchange will have in the access log.
+    pub fn log(&mut self, entry: Entry) {
+        self.log = Some(Box::new(entry));
+    }
+
+    /// The access log entry, where one is written.
+    pub fn log_entry(&mut self) -> Option<&mut Entry> {
+        self.log.as_deref_mut()
+    }
+
+    /// The route decides how long things may take.
+    pub fn routed(&mut self, route: &Route) {
+        self.record.route = Some(route.id);
+        self.timeouts = route.timeouts;
+        self.connection.allow_write_stall(route.timeouts.idle);
+    }
+
+    /// The request has a body on its way.
+    pub fn uploads(&mut self, progress: Rc<Progress>) {
+        self.upload = Some(progress);
+    }
+
+    /// An endpoint has been picked.
+    pub fn sent_to(&mut self, endpoint: Id, in_flight: InFlight) {
+        self.record.endpoint = Some(endpoint);
+        self.in_flight = Some(in_flight);
+    }
+
+    /// A new connection had to be made first: that is not the endpoint's time to answer.
+    pub fn connected(&mut self) {
+        self.sent = Instant::now();
+    }
+
+    /// The endpoint's response head has arrived.
+    pub fn answered(&mut self, status: StatusCode) {
+        let now = Instant::now();
+        let sent = self.upload.as_ref().map_or(self.sent, |upload| upload.finished.get().unwrap_or(now));
+        self.moved = now;
+        self.record.status = status.as_u16();
+        self.record.outcome = outcome_of(status);
+        self.record.latency = Some(now.saturating_duration_since(sent));
+    }
+
+    /// Tillgate answers by itself.
+    pub fn refused(&mut self, reason: Reason, body_bytes: u64) {
+        self.record.status = reason.status().as_u16();
+        self.record.reason = Some(reason);
+        self.record.bytes_out = body_bytes;
+        self.record.outcome = blame(reason);
+        if reason.closes() {
+            self.connection.linger_on_close();
+        }
+        self.complete();
+    }
+
+    /// Some of the response has been passed on.
+    pub fn response_moved(&mut self, bytes: u64) {
+        self.record.bytes_out += bytes;
+        self.moved = self.worker.timers.now();
+    }
+
+    /// The response stopped early.
+    pub fn response_failed(&mut self, _error: &DownloadError) {
+        self.record.outcome = Outcome::Failure;
+        self.record.truncated = true;
+    }
+
+    /// The response has been passed on whole. Returns when.
+    pub fn complete(&mut self) -> Instant {
+        self.completed = true;
+        if !self.upload_finished() {
+            // The client is still sending what nobody will read.
+            self.connection.linger_on_close();
+        }
+        self.in_flight = None;
+        self.timer = None;
+        self.connection.request_finished();
+        let now = Instant::now();
+        self.record.total = now.saturating_duration_since(self.started);
+        now
+    }
+
+    /// Whether the whole request has been passed on.
+    pub fn upload_finished(&self) -> bool {
+        self.upload.as_ref().is_none_or(|upload| upload.finished.get().is_some())
+    }
+
+    /// The progress of the request's body, if it has one.
+    pub fn upload(&self) -> Option<&Progress> {
+        self.upload.as_deref()
+    }
+
+    /// Waits for `future`, but no longer than the deadlines allow.
+    ///
+    /// # Errors
+    /// The deadline that passed.
+    pub async fn within<F: Future>(&mut self, future: F) -> Result<F::Output, Expired> {
+        let mut future = pin!(future);
+        std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => self.poll_expired(cx).map(Err),
+        })
+        .await
+    }
+
+    /// Ready when a deadline has passed.
+    pub fn poll_expired(&mut self, cx: &Context<'_>) -> Poll<Expired> {
+        if self.timer.is_none() {
+            let timer = self.worker.timers.timer();
+            timer.set_at(self.deadline());
+            self.timer = Some(timer);
+        }
+        while self.timer.as_ref().is_some_and(|timer| timer.poll_fired(cx).is_ready()) {
+            if let Some(expired) = self.expired(self.worker.timers.now()) {
+                return Poll::Ready(expired);
+            }
+            if let Some(timer) = &self.timer {
+                timer.set_at(self.deadline());
+            }
+        }
+        Poll::Pending
+    }
+
+    /// The next point in time at which something may have expired.
+    fn deadline(&self) -> Instant {
+        let idle = self.last_moved() + self.timeouts.idle;
+        self.timeouts.request.map_or(idle, |whole| idle.min(self.started + whole))
+    }
+
+    fn expired(&self, now: Instant) -> Option<Expired> {
+        if self.timeouts.request.is_some_and(|whole| now >= self.started + whole) {
+            return Some(Expired::Request);
+        }
+        if now < self.last_moved() + self.timeouts.idle {
+            return None;
+        }
+        let clients_turn = self.upload.as_ref().is_some_and(|upload| upload.waits_for_client.get());
+        Some(if clients_turn && !self.upload_finished() { Expired::ClientIdle } else { Expired::EndpointIdle })
+    }
+
+    fn last_moved(&self) -> Instant {
+        let uploaded = self.upload.as_ref().and_then(|upload| upload.moved.get());
+        uploaded.map_or(self.moved, |uploaded| uploaded.max(self.moved))
+    }
+
+    fn close_record(&mut self) {
+        if let Some(upload) = &self.upload {
+            self.record.bytes_in = upload.bytes.get();
+        }
+        if !self.completed {
+            self.record.total = self.worker.timers.now().saturating_duration_since(self.started);
+        }
+        if !self.completed && !self.record.truncated {
+            self.record.outcome = Outcome::Neutral;
+            self.record.status = if self.record.status == 0 { CLIENT_CLOSED } else { self.record.status };
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.close_record();
+        if let Some(entry) = self.log.take() {
+            self.worker.recorder.log(&entry, &self.record);
+        }
+        self.worker.recorder.record(self.record);
+    }
+}
+
+/// What a status says of the endpoint that sent it (design, section 8).
+fn outcome_of(status: StatusCode) -> Outcome {
+    match status.as_u16() {
+        429 | 502..=504 => Outcome::Failure,
+        500 => Outcome::SoftFailure,
+        _ => Outcome::Success,
+    }
+}
+
+/// Whose fault an answer of Tillgate's own is: the endpoint's, or not the endpoint's.
+fn blame(reason: Reason) -> Outcome {
+    match reason {
+        Reason::ConnectFailed
+        | Reason::ConnectTimeout
+        | Reason::Reset
+        | Reason::BadResponse
+        | Reason::ResponseTimeout
+        | Reason::RequestTimeout => Outcome::Failure,
+        Reason::BadRequest(..)
+        | Reason::NoRoute
+        | Reason::BodyTooLarge
+        | Reason::BodyIncomplete
+        | Reason::BodyTimeout
+        | Reason::NoEndpoint => Outcome::Neutral,
+    }
+}

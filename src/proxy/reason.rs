@@ -1,0 +1,116 @@
+//! Why Tillgate answered by itself, in one closed list: the values of `x-tillgate-reason` and of the `reason` label.
+
+use http::{HeaderValue, StatusCode};
+
+/// One cause for an answer that is Tillgate's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The head breaks a rule of HTTP; which one is in the word.
+    BadRequest(&'static str, StatusCode),
+    /// No route takes the request.
+    NoRoute,
+    /// The body is larger than the route's `max_body`.
+    BodyTooLarge,
+    /// The body ended before it was complete, or was not well-formed.
+    BodyIncomplete,
+    /// The body did not arrive within the idle timeout.
+    BodyTimeout,
+    /// No endpoint may take requests.
+    NoEndpoint,
+    /// The endpoint refused the connection, or cannot be reached.
+    ConnectFailed,
+    /// The connection was not established in time.
+    ConnectTimeout,
+    /// The endpoint closed the connection before its response head.
+    Reset,
+    /// The endpoint's response is not HTTP.
+    BadResponse,
+    /// No response head within the idle timeout.
+    ResponseTimeout,
+    /// The request took longer than its route allows.
+    RequestTimeout,
+}
+
+impl Reason {
+    /// The word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BadRequest(word, _) => word,
+            Self::NoRoute => "no_route",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyIncomplete => "body_incomplete",
+            Self::BodyTimeout => "body_timeout",
+            Self::NoEndpoint => "no_endpoint",
+            Self::ConnectFailed => "connect_failed",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Reset => "reset",
+            Self::BadResponse => "bad_response",
+            Self::ResponseTimeout => "response_timeout",
+            Self::RequestTimeout => "request_timeout",
+        }
+    }
+
+    /// The word as a header value.
+    pub fn header(self) -> HeaderValue {
+        HeaderValue::from_static(self.name())
+    }
+
+    /// The status it is answered with.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest(_, status) => status,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyIncomplete => StatusCode::BAD_REQUEST,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ConnectFailed | Self::Reset | Self::BadResponse => StatusCode::BAD_GATEWAY,
+            Self::ConnectTimeout | Self::ResponseTimeout | Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// What it means, for a person.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::BadRequest(..) => "The request is not one that may be passed on.",
+            Self::NoRoute => "No route takes this request.",
+            Self::BodyTooLarge => "The request body is larger than this route allows.",
+            Self::BodyIncomplete => "The request body ended early or is not well-formed.",
+            Self::BodyTimeout => "The request body did not arrive in time.",
+            Self::NoEndpoint => "No endpoint of the upstream takes requests.",
+            Self::ConnectFailed => "The endpoint cannot be reached.",
+            Self::ConnectTimeout => "The endpoint did not accept the connection in time.",
+            Self::Reset => "The endpoint closed the connection before it answered.",
+            Self::BadResponse => "The endpoint's answer is not valid HTTP.",
+            Self::ResponseTimeout => "The endpoint did not answer in time.",
+            Self::RequestTimeout => "The request took longer than its route allows.",
+        }
+    }
+
+    /// Whether the rest of the request cannot be trusted to be where it should, so that the connection must close.
+    pub fn closes(self) -> bool {
+        matches!(self, Self::BadRequest(..) | Self::BodyTooLarge | Self::BodyIncomplete | Self::BodyTimeout)
+    }
+}
+
+/// Whether the endpoint may have seen the request: the value of `x-tillgate-upstream-sent`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// No byte of it was written.
+    None,
+    /// Some of it may have been.
+    Maybe,
+    /// The endpoint has begun to answer it.
+    Yes,
+}
+
+impl Sent {
+    /// The word as a header value.
+    pub fn header(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::None => "none",
+            Self::Maybe => "maybe",
+            Self::Yes => "yes",
+        })
+    }
+}

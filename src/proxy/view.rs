@@ -1,0 +1,154 @@
+//! One worker's side of the snapshot: the snapshot itself, and beside each of its endpoints what the worker does not
+//! share (cursors, connections).
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use arc_swap::{ArcSwap, Cache};
+use http::HeaderValue;
+
+use super::body::RequestBody;
+use crate::net::pool::Pool;
+use crate::net::timers::Timers;
+use crate::policy::balance::Cursor;
+use crate::snapshot::{Id, Snapshot, Upstream};
+use crate::telemetry::recorder::Recorder;
+
+/// What one worker has to serve requests with.
+#[derive(Debug)]
+pub struct Worker {
+    /// Its deadlines.
+    pub timers: Rc<Timers>,
+    /// Where it notes finished requests.
+    pub recorder: Recorder,
+    /// For balancing and request ids.
+    pub rng: RefCell<fastrand::Rng>,
+    snapshots: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
+    view: RefCell<Rc<View>>,
+    date: RefCell<HeaderValue>,
+    dated: Cell<u64>,
+}
+
+impl Worker {
+    /// A worker on the snapshot of this moment.
+    pub fn new(snapshots: Arc<ArcSwap<Snapshot>>, recorder: Recorder, seed: u64) -> Rc<Self> {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let view = View::new(snapshots.load_full(), None, &mut rng);
+        recorder.use_log(view.snapshot.access_log.as_ref());
+        let worker = Self {
+            timers: Timers::new(Instant::now()),
+            recorder,
+            rng: RefCell::new(rng),
+            snapshots: RefCell::new(Cache::new(snapshots)),
+            view: RefCell::new(Rc::new(view)),
+            date: RefCell::new(HeaderValue::from_static("")),
+            dated: Cell::new(0),
+        };
+        worker.tell_date();
+        Rc::new(worker)
+    }
+
+    /// The view of the snapshot in force. A request takes it once and uses it to its end.
+    pub fn view(&self) -> Rc<View> {
+        let mut snapshots = self.snapshots.borrow_mut();
+        let snapshot = snapshots.load();
+        let mut view = self.view.borrow_mut();
+        if snapshot.generation != view.snapshot.generation {
+            *view = Rc::new(View::new(Arc::clone(snapshot), Some(&view), &mut self.rng.borrow_mut()));
+            self.recorder.use_log(snapshot.access_log.as_ref());
+        }
+        Rc::clone(&view)
+    }
+
+    /// The value of a `Date` header for now.
+    pub fn date(&self) -> HeaderValue {
+        self.date.borrow().clone()
+    }
+
+    /// What is due every [`TICK`](crate::net::timers::TICK).
+    pub fn tick(&self, now: Instant) {
+        self.tell_date();
+        self.timers.sweep(now);
+        self.view().expire_connections(now);
+        self.recorder.flush();
+    }
+
+    fn tell_date(&self) {
+        let now = SystemTime::now();
+        let second = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        if second != self.dated.replace(second) {
+            let date = HeaderValue::try_from(httpdate::fmt_http_date(now));
+            self.date.replace(date.expect("a formatted date is visible ASCII"));
+        }
+    }
+}
+
+/// A snapshot with one worker's own state beside it.
+#[derive(Debug)]
+pub struct View {
+    /// The snapshot.
+    pub snapshot: Arc<Snapshot>,
+    upstreams: Vec<UpstreamView>,
+}
+
+/// One worker's state of one upstream.
+#[derive(Debug)]
+pub struct UpstreamView {
+    /// The upstream.
+    pub upstream: Arc<Upstream>,
+    /// The balancer's place.
+    pub cursor: RefCell<Cursor>,
+    /// Connections, index by index the upstream's endpoints.
+    pub pools: Vec<Rc<Pool<RequestBody>>>,
+}
+
+impl View {
+    fn new(snapshot: Arc<Snapshot>, previous: Option<&View>, rng: &mut fastrand::Rng) -> Self {
+        let known = previous.map(View::pools_by_id).unwrap_or_default();
+        let upstreams = snapshot.upstreams.iter();
+        let upstreams = upstreams.map(|upstream| UpstreamView::new(upstream, &known, rng)).collect();
+        Self { snapshot, upstreams }
+    }
+
+    /// The upstream that a route's index names.
+    pub fn upstream(&self, index: usize) -> &UpstreamView {
+        &self.upstreams[index]
+    }
+
+    fn pools_by_id(&self) -> HashMap<Id, &Rc<Pool<RequestBody>>> {
+        let pools = |view: &'_ UpstreamView| view.upstream.endpoints.len();
+        let mut by_id = HashMap::with_capacity(self.upstreams.iter().map(pools).sum());
+        for view in &self.upstreams {
+            by_id.extend(view.upstream.endpoints.iter().map(|endpoint| endpoint.id).zip(&view.pools));
+        }
+        by_id
+    }
+
+    fn expire_connections(&self, now: Instant) {
+        for pool in self.upstreams.iter().flat_map(|upstream| &upstream.pools) {
+            pool.expire(now);
+        }
+    }
+}
+
+impl UpstreamView {
+    fn new(
+        upstream: &Arc<Upstream>,
+        known: &HashMap<Id, &Rc<Pool<RequestBody>>>,
+        rng: &mut fastrand::Rng,
+    ) -> Self {
+        let settings = upstream.connection();
+        let pool = |endpoint: &crate::snapshot::Endpoint| {
+            let kept = known.get(&endpoint.id).filter(|pool| pool.serves(endpoint.address, settings));
+            kept.map_or_else(|| Pool::new(endpoint.address, settings.clone()), |pool| Rc::clone(pool))
+        };
+        Self {
+            cursor: RefCell::new(upstream.balancer.cursor(rng)),
+            pools: upstream.endpoints.iter().map(pool).collect(),
+            upstream: Arc::clone(upstream),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The compiled config in force: immutable, numbered, swapped whole.
+//!
+//! Everything that can be worked out once is worked out here, so that a request only indexes. What lives longer than
+//! one config (endpoint state, ids for metrics) is carried over from the previous snapshot by its full name.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::config::{self, Config, Connection, HashKey, Host, HostPort, LeastResponse, Timeouts};
+use crate::policy::balance::Balancer;
+use crate::policy::endpoint::{Candidate, EndpointState};
+use crate::policy::forward::TrustedProxies;
+use crate::policy::route::RouteTable;
+use crate::telemetry::access_log::AccessLog;
+
+/// Names something in records and metrics for as long as any snapshot knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(u32);
+
+impl Id {
+    /// One that no other thing in this process has.
+    pub fn next() -> Self {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// One generation of the config.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts up from 1 with each config that takes effect.
+    pub generation: u64,
+    /// What it was compiled from.
+    pub config: Arc<Config>,
+    /// Whose forwarding headers are believed.
+    pub trusted: TrustedProxies,
+    /// Finds the route of a request head, as an index into `routes`.
+    pub table: RouteTable,
+    /// In file order.
+    pub routes: Vec<Route>,
+    /// In file order.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// Where finished requests are written, if anywhere.
+    pub access_log: Option<Arc<AccessLog>>,
+}
+
+/// What is done with the requests of one route.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// For records.
+    pub id: Id,
+    /// For logs and metrics.
+    pub name: Arc<str>,
+    /// Index into [`Snapshot::upstreams`].
+    pub upstream: usize,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+    /// Bytes of a request body; `u64::MAX` for no bound.
+    pub max_body: u64,
+}
+
+/// A named group of equivalent endpoints.
+#[derive(Debug)]
+pub struct Upstream {
+    /// For logs and metrics.
+    pub name: Arc<str>,
+    /// What it was compiled from.
+    pub config: config::Upstream,
+    /// Picks an index into `endpoints`.
+    pub balancer: Balancer,
+    /// In file order; index by index the balancer's candidates.
+    pub endpoints: Vec<Endpoint>,
+}
+
+impl Upstream {
+    /// How connections are made and kept.
+    pub fn connection(&self) -> &Connection {
+        &self.config.connection
+    }
+
+    /// What requests are hashed by, for `consistent_hash`.
+    pub fn hash_key(&self) -> Option<&HashKey> {
+        match &self.config.strategy {
+            config::Strategy::ConsistentHash(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Tuning of the latency window.
+    pub fn tuning(&self) -> &LeastResponse {
+        &self.config.least_response
+    }
+
+    /// The live state of an endpoint.
+    pub fn state(&self, endpoint: usize) -> &Arc<EndpointState> {
+        &self.balancer.candidates()[endpoint].state
+    }
+}
+
+/// One address in an upstream.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// For records.
+    pub id: Id,
+    /// For logs, metrics and the admin API.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Share of the traffic.
+    pub weight: u32,
+}
+
+/// Finds the addresses of a name, as the system does.
+pub type Resolve<'a> = &'a dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
+
+/// An endpoint's name has no address.
+#[derive(Debug)]
+pub struct Unresolved {
+    /// The upstream it belongs to.
+    pub upstream: String,
+    /// As it stands in the config.
+    pub endpoint: String,
+    /// What the resolver said.
+    pub error: io::Error,
+}
+
+/// Compiles `config` into the snapshot that follows `previous`.
+///
+/// # Errors
+/// Every endpoint whose name has no address.
+pub fn build(
+    config: Config,
+    previous: Option<&Snapshot>,
+    access_log: Option<Arc<AccessLog>>,
+    resolve: Resolve<'_>,
+) -> Result<Snapshot, Vec<Unresolved>> {
+    let upstreams = build_upstreams(&config, previous, resolve)?;
+    let routes = build_routes(&config, previous);
+    Ok(Snapshot {
+        generation: previous.map_or(1, |snapshot| snapshot.generation + 1),
+        trusted: TrustedProxies::new(&config.trusted_proxies),
+        table: RouteTable::new(config.routes.iter().map(|route| &route.matches)),
+        routes,
+        upstreams,
+        access_log,
+        config: Arc::new(config),
+    })
+}
+
+fn build_routes(config: &Config, previous: Option<&Snapshot>) -> Vec<Route> {
+    let upstreams: HashMap<&str, usize> =
+        config.upstreams.iter().enumerate().map(|(index, upstream)| (upstream.name.as_str(), index)).collect();
+    let known: HashMap<&str, &Route> =
+        previous.iter().flat_map(|snapshot| &snapshot.routes).map(|route| (&*route.name, route)).collect();
+    let build = |route: &config::Route| {
+        let carried = known.get(route.name.as_str());
+        Route {
+            id: carried.map_or_else(Id::next, |known| known.id),
+            name: carried.map_or_else(|| Arc::from(route.name.as_str()), |known| Arc::clone(&known.name)),
+            upstream: upstreams[route.upstream.as_str()],
+            timeouts: route.timeouts,
+            max_body: route.max_body.unwrap_or(u64::MAX),
+        }
+    };
+    config.routes.iter().map(build).collect()
+}
+
+fn build_upstreams(
+    config: &Config,
+    previous: Option<&Snapshot>,
+    resolve: Resolve<'_>,
+) -> Result<Vec<Arc<Upstream>>, Vec<Unresolved>> {
+    let known: HashMap<&str, &Arc<Upstream>> =
+        previous.iter().flat_map(|snapshot| &snapshot.upstreams).map(|known| (&*known.name, known)).collect();
+    let (mut built, mut problems) = (Vec::with_capacity(config.upstreams.len()), Vec::new());
+    for upstream in &config.upstreams {
+        match addresses(upstream, resolve) {
+            Ok(addresses) => built.push(build_upstream(upstream, &addresses, known.get(upstream.name.as_str()).copied())),
+            Err(unresolved) => problems.extend(unresolved),
+        }
+    }
+    if problems.is_empty() { Ok(built) } else { Err(problems) }
+}
+
+/// An endpoint's place in the config, and one address of it.
+struct Resolved<'a> {
+    config: &'a config::Endpoint,
+    address: SocketAddr,
+}
+
+/// A name with several addresses stands for as many endpoints. An address that came up before is left out.
+fn addresses<'a>(
+    upstream: &'a config::Upstream,
+    resolve: Resolve<'_>,
+) -> Result<Vec<Resolved<'a>>, Vec<Unresolved>> {
+    let (mut found, mut problems) = (Vec::<Resolved<'a>>::new(), Vec::new());
+    let mut seen = std::collections::HashSet::new();
+    for config in &upstream.endpoints {
+        match resolve_one(&config.address, resolve) {
+            Ok(addresses) => {
+                let fresh = addresses.into_iter().filter(|address| seen.insert(*address));
+                found.extend(fresh.map(|address| Resolved { config, address }));
+            }
+            Err(error) => problems.push(Unresolved {
+                upstream: upstream.name.clone(),
+                endpoint: config.address.to_string(),
+                error,
+            }),
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(problems) }
+}
+
+fn resolve_one(address: &HostPort, resolve: Resolve<'_>) -> io::Result<Vec<SocketAddr>> {
+    let found = match &address.host {
+        Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, address.port)]),
+        Host::Name(name) => resolve(name, address.port)?,
+    };
+    if found.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    }
+    Ok(found)
+}
+
+fn build_upstream(
+    config: &config::Upstream,
+    addresses: &[Resolved<'_>],
+    known: Option<&Arc<Upstream>>,
+) -> Arc<Upstream> {
+    if let Some(known) = known.filter(|known| known.config == *config && same_addresses(known, addresses)) {
+        return Arc::clone(known);
+    }
+    let carried = carried(known);
+    let endpoints: Vec<Endpoint> = addresses.iter().map(|resolved| build_endpoint(resolved, &carried)).collect();
+    let state = |address| {
+        carried.get(&address).map_or_else(|| Arc::new(EndpointState::new()), |(_, state)| Arc::clone(state))
+    };
+    let candidate = |endpoint: &Endpoint| Candidate {
+        address: endpoint.address,
+        weight: endpoint.weight,
+        state: state(endpoint.address),
+    };
+    Arc::new(Upstream {
+        name: known.map_or_else(|| Arc::from(config.name.as_str()), |known| Arc::clone(&known.name)),
+        balancer: Balancer::new(&config.strategy, endpoints.iter().map(candidate).collect()),
+        endpoints,
+        config: config.clone(),
+    })
+}
+
+fn same_addresses(known: &Upstream, addresses: &[Resolved<'_>]) -> bool {
+    known.endpoints.iter().map(|endpoint| endpoint.address).eq(addresses.iter().map(|resolved| resolved.address))
+}
+
+type Carried<'a> = HashMap<SocketAddr, (&'a Endpoint, &'a Arc<EndpointState>)>;
+
+fn carried(known: Option<&Arc<Upstream>>) -> Carried<'_> {
+    let Some(known) = known else { return Carried::new() };
+    let states = known.balancer.candidates().iter().map(|candidate| &candidate.state);
+    known.endpoints.iter().zip(states).map(|pair| (pair.0.address, pair)).collect()
+}
+
+fn build_endpoint(resolved: &Resolved<'_>, carried: &Carried<'_>) -> Endpoint {
+    let known = carried.get(&resolved.address).map(|(endpoint, _)| *endpoint);
+    Endpoint {
+        id: known.map_or_else(Id::next, |known| known.id),
+        name: known.map_or_else(|| Arc::from(resolved.address.to_string()), |known| Arc::clone(&known.name)),
+        address: resolved.address,
+        weight: resolved.config.weight,
+    }
+}

@@ -1,0 +1,132 @@
+//! The access log: one line a request, written by a thread of its own.
+//!
+//! A worker formats into its own buffer and hands the buffer over; it never waits for a disk or a pipe. When the
+//! writer falls behind by more than its queue holds, lines are dropped and counted.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use crate::config::{self, LogFormat, LogTarget};
+
+mod line;
+
+pub use line::Entry;
+
+use super::record::Record;
+
+/// Buffers that may wait for the writer, each of about [`BUFFER`] bytes.
+const QUEUE: usize = 256;
+/// A buffer this long is handed over without waiting for the tick.
+const BUFFER: usize = 32 * 1024;
+
+/// An open access log.
+#[derive(Debug)]
+pub struct AccessLog {
+    format: LogFormat,
+    sender: SyncSender<Vec<u8>>,
+    dropped: AtomicU64,
+}
+
+impl AccessLog {
+    /// Opens what the config names and starts its writer. `None` for `off`.
+    ///
+    /// # Errors
+    /// The file that cannot be opened for appending, and why.
+    pub fn open(config: &config::AccessLog) -> Result<Option<Arc<Self>>, (PathBuf, io::Error)> {
+        let config::AccessLog::On { target, format } = config else { return Ok(None) };
+        let output = open(target)?;
+        let (sender, receiver) = sync_channel(QUEUE);
+        let writer = thread::Builder::new().name("access-log".into());
+        let spawned = writer.spawn(move || write_all(&receiver, output));
+        spawned.map_err(|error| (PathBuf::from("access-log thread"), error))?;
+        Ok(Some(Arc::new(Self { format: *format, sender, dropped: AtomicU64::new(0) })))
+    }
+
+    /// Buffers of lines dropped so far because the writer could not keep up.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    fn hand_over(&self, lines: Vec<u8>) {
+        if self.sender.try_send(lines).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn open(target: &LogTarget) -> Result<Box<dyn Write + Send>, (PathBuf, io::Error)> {
+    Ok(match target {
+        LogTarget::Stdout => Box::new(io::stdout()),
+        LogTarget::Stderr => Box::new(io::stderr()),
+        LogTarget::File(path) => {
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            Box::new(file.map_err(|error| (path.clone(), error))?)
+        }
+    })
+}
+
+/// Runs until the last snapshot and worker that use this log are gone.
+fn write_all(receiver: &Receiver<Vec<u8>>, mut output: Box<dyn Write + Send>) {
+    let mut failing = false;
+    while let Ok(lines) = receiver.recv() {
+        let written = output.write_all(&lines).and_then(|()| output.flush());
+        match written {
+            Ok(()) => failing = false,
+            // Said once per outage: a full disk must not fill the process log too.
+            Err(error) if !failing => {
+                failing = true;
+                tracing::warn!(%error, "cannot write the access log");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// One worker's lines that are not handed over yet.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    log: Option<Arc<AccessLog>>,
+    buffer: Vec<u8>,
+}
+
+impl Lines {
+    pub(super) fn switch(&mut self, log: Option<&Arc<AccessLog>>) {
+        let same = match (&self.log, log) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            self.flush();
+            self.log = log.cloned();
+        }
+    }
+
+    pub(super) fn add(&mut self, entry: &Entry, record: &Record) {
+        let Some(log) = &self.log else { return };
+        match log.format {
+            LogFormat::Json => line::write_json(&mut self.buffer, entry, record),
+            LogFormat::Combined => line::write_combined(&mut self.buffer, entry, record),
+        }
+        if self.buffer.len() >= BUFFER {
+            self.flush();
+        }
+    }
+
+    pub(super) fn flush(&mut self) {
+        if let Some(log) = self.log.as_ref().filter(|_| !self.buffer.is_empty()) {
+            log.hand_over(std::mem::take(&mut self.buffer));
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}

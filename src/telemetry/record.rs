@@ -1,0 +1,53 @@
+//! One finished request in numbers.
+
+use std::time::Duration;
+
+use crate::policy::score::Outcome;
+use crate::proxy::reason::Reason;
+use crate::snapshot::Id;
+
+/// What one request leaves behind for the metrics and the balancer.
+#[derive(Debug, Clone, Copy)]
+pub struct Record {
+    /// Where it came in.
+    pub listener: Id,
+    /// The route that took it, if one did.
+    pub route: Option<Id>,
+    /// The endpoint it was sent to, if it was.
+    pub endpoint: Option<Id>,
+    /// The status the client was sent, or 499 if it went away first.
+    pub status: u16,
+    /// Why Tillgate answered by itself, if it did.
+    pub reason: Option<Reason>,
+    /// What it says of the endpoint.
+    pub outcome: Outcome,
+    /// Whether the response stopped before its end.
+    pub truncated: bool,
+    /// From the last byte of the request sent to the endpoint's response head.
+    pub latency: Option<Duration>,
+    /// From the request head to the last byte of the response handed over.
+    pub total: Duration,
+    /// Bytes of the request body.
+    pub bytes_in: u64,
+    /// Bytes of the response body.
+    pub bytes_out: u64,
+}
+
+impl Record {
+    /// A request on `listener` of which nothing else is known yet.
+    pub fn new(listener: Id) -> Self {
+        Self {
+            listener,
+            route: None,
+            endpoint: None,
+            status: 0,
+            reason: None,
+            outcome: Outcome::Neutral,
+            truncated: false,
+            latency: None,
+            total: Duration::ZERO,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+}

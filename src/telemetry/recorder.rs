@@ -1,0 +1,103 @@
+//! Where a worker notes its finished requests: a plain vector, handed over whole ten times a second.
+//!
+//! Nothing here is shared while a request runs. When the aggregator falls behind, records wait here up to a bound,
+//! and what goes over it is counted instead of kept.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::access_log::{AccessLog, Entry, Lines};
+use super::record::Record;
+
+/// A batch this long is handed over without waiting for the tick.
+const BATCH: usize = 4096;
+/// Records that may wait for the aggregator.
+const MOST_WAITING: usize = 65_536;
+
+/// What a worker hands over at once.
+#[derive(Debug)]
+pub struct Batch {
+    /// Finished requests, in the order they finished.
+    pub records: Vec<Record>,
+    /// Heads refused before they became requests, by listener.
+    pub heads_refused: u32,
+    /// Records that were not kept because too many waited.
+    pub lost: u64,
+}
+
+/// One worker's notebook.
+#[derive(Debug)]
+pub struct Recorder {
+    records: RefCell<Vec<Record>>,
+    heads_refused: Cell<u32>,
+    lost: Cell<u64>,
+    lines: RefCell<Lines>,
+    sender: Sender<Batch>,
+}
+
+impl Recorder {
+    /// Hands batches to `sender`.
+    pub fn new(sender: Sender<Batch>) -> Self {
+        Self {
+            records: RefCell::new(Vec::with_capacity(BATCH)),
+            heads_refused: Cell::new(0),
+            lost: Cell::new(0),
+            lines: RefCell::new(Lines::default()),
+            sender,
+        }
+    }
+
+    /// Notes a finished request.
+    pub fn record(&self, record: Record) {
+        let mut records = self.records.borrow_mut();
+        if records.len() < MOST_WAITING {
+            records.push(record);
+        } else {
+            self.lost.set(self.lost.get() + 1);
+        }
+        if records.len() == BATCH {
+            drop(records);
+            self.hand_over();
+        }
+    }
+
+    /// Notes heads that were refused before they became requests.
+    pub fn heads_refused(&self, count: u32) {
+        self.heads_refused.set(self.heads_refused.get() + count);
+    }
+
+    /// Writes a line of the access log.
+    pub fn log(&self, entry: &Entry, record: &Record) {
+        self.lines.borrow_mut().add(entry, record);
+    }
+
+    /// The access log in force; lines for another one go out first.
+    pub fn use_log(&self, log: Option<&Arc<AccessLog>>) {
+        self.lines.borrow_mut().switch(log);
+    }
+
+    /// Hands over what there is.
+    pub fn flush(&self) {
+        self.lines.borrow_mut().flush();
+        if !self.records.borrow().is_empty() || self.heads_refused.get() > 0 {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&self) {
+        let records = self.records.replace(Vec::with_capacity(BATCH));
+        let batch = Batch { records, heads_refused: self.heads_refused.take(), lost: self.lost.take() };
+        if let Err(TrySendError::Full(batch)) = self.sender.try_send(batch) {
+            self.take_back(batch);
+        }
+    }
+
+    fn take_back(&self, batch: Batch) {
+        self.heads_refused.set(batch.heads_refused);
+        self.lost.set(batch.lost);
+        self.records.replace(batch.records);
+    }
+}
