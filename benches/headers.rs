@@ -51,9 +51,9 @@ fn request(criterion: &mut Criterion) {
     let headers = parts().headers;
     let host = headers.get(HOST).cloned();
     let request_id = HeaderValue::from_static("01993f0e6c2b7a2f8d6b8a1d5c3e4f70");
-    let peer = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 195));
+    let client = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 195));
     let ctx = ForwardContext {
-        peer,
+        client,
         peer_trusted: false,
         scheme: "https",
         host: host.as_ref(),

@@ -49,9 +49,8 @@ impl Listener {
             Admin::Tcp(address) => {
                 bind_tcp(*address).map_err(|error| BindError { address: address.to_string(), error })
             }
-            Admin::Unix(path) => {
-                bind_unix(path).map_err(|error| BindError { address: format!("unix:{}", path.display()), error })
-            }
+            Admin::Unix(path) => bind_unix(path)
+                .map_err(|error| BindError { address: format!("unix:{}", path.display()), error }),
         }
     }
 }

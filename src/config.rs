@@ -1,6 +1,6 @@
 //! The config file: its types, and how text becomes them. Data and validation; it knows no runtime type.
 //!
-//! Text -> [`yaml`] -> tree of nodes -> [`decode`] -> [`model`], and back to text by [`render`].
+//! Text -> `yaml` -> tree of nodes -> `decode` -> [`model`], and back to text by [`render`].
 
 mod decode;
 mod excerpt;

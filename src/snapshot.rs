@@ -151,8 +151,12 @@ pub fn build(
 }
 
 fn build_routes(config: &Config, previous: Option<&Snapshot>) -> Vec<Route> {
-    let upstreams: HashMap<&str, usize> =
-        config.upstreams.iter().enumerate().map(|(index, upstream)| (upstream.name.as_str(), index)).collect();
+    let upstreams: HashMap<&str, usize> = config
+        .upstreams
+        .iter()
+        .enumerate()
+        .map(|(index, upstream)| (upstream.name.as_str(), index))
+        .collect();
     let known: HashMap<&str, &Route> =
         previous.iter().flat_map(|snapshot| &snapshot.routes).map(|route| (&*route.name, route)).collect();
     let build = |route: &config::Route| {
@@ -178,7 +182,9 @@ fn build_upstreams(
     let (mut built, mut problems) = (Vec::with_capacity(config.upstreams.len()), Vec::new());
     for upstream in &config.upstreams {
         match addresses(upstream, resolve) {
-            Ok(addresses) => built.push(build_upstream(upstream, &addresses, known.get(upstream.name.as_str()).copied())),
+            Ok(addresses) => {
+                built.push(build_upstream(upstream, &addresses, known.get(upstream.name.as_str()).copied()))
+            }
             Err(unresolved) => problems.extend(unresolved),
         }
     }
@@ -234,7 +240,8 @@ fn build_upstream(
         return Arc::clone(known);
     }
     let carried = carried(known);
-    let endpoints: Vec<Endpoint> = addresses.iter().map(|resolved| build_endpoint(resolved, &carried)).collect();
+    let endpoints: Vec<Endpoint> =
+        addresses.iter().map(|resolved| build_endpoint(resolved, &carried)).collect();
     let state = |address| {
         carried.get(&address).map_or_else(|| Arc::new(EndpointState::new()), |(_, state)| Arc::clone(state))
     };
@@ -252,7 +259,11 @@ fn build_upstream(
 }
 
 fn same_addresses(known: &Upstream, addresses: &[Resolved<'_>]) -> bool {
-    known.endpoints.iter().map(|endpoint| endpoint.address).eq(addresses.iter().map(|resolved| resolved.address))
+    known
+        .endpoints
+        .iter()
+        .map(|endpoint| endpoint.address)
+        .eq(addresses.iter().map(|resolved| resolved.address))
 }
 
 type Carried<'a> = HashMap<SocketAddr, (&'a Endpoint, &'a Arc<EndpointState>)>;

@@ -78,7 +78,8 @@ pub(super) async fn upstreams(State(app): State<App>) -> Json<Value> {
 
 fn describe(upstream: &Upstream, pool: &[EndpointFigures]) -> Value {
     let endpoints = 0..upstream.endpoints.len().min(pool.len());
-    let endpoints: Vec<Value> = endpoints.map(|index| describe_endpoint(upstream, index, &pool[index])).collect();
+    let endpoints: Vec<Value> =
+        endpoints.map(|index| describe_endpoint(upstream, index, &pool[index])).collect();
     json!({
         "name": &*upstream.name,
         "strategy": upstream.config.strategy.name(),

@@ -1,4 +1,5 @@
-//! Nodes to the typed config. Reports every problem of a file in one go: a bad upstream does not hide a bad route.
+//! Nodes to the typed config. Reports every problem of a file in one go: a bad upstream does not hide a bad
+//! route.
 
 mod address;
 mod env;

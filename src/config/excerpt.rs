@@ -1,4 +1,4 @@
-//! Shows pieces of a file that may hold anything: cut to a terminal's width, with nothing that steers the terminal.
+//! Shows pieces of a file that may hold anything: cut to a terminal's width, with nothing that steers it.
 
 use std::ops::Range;
 
@@ -32,7 +32,7 @@ pub(super) fn plain(text: &str) -> String {
     escape(text.chars())
 }
 
-/// The part of `line` around `column` (in characters, from 1), and at which character of it the caret belongs.
+/// The part of `line` around `column` (in characters, from 1), and how far into it the caret belongs.
 pub(super) fn around(line: &str, column: usize) -> (String, usize) {
     let window = window(line.chars().count(), column.saturating_sub(1));
     let before = escape(line.chars().take(column.saturating_sub(1)).skip(window.start));

@@ -1,4 +1,4 @@
-//! A file's bytes to a config, or to everything that is wrong with them. Nothing in the bytes can make it panic.
+//! A file's bytes to a config, or to everything that is wrong with them. No bytes make it panic.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,7 +15,7 @@ use super::{node, syntax};
 pub const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Flow brackets open at one place. The parser's time grows with their square, so they are counted first.
-const MAX_OPEN_BRACKETS: usize = 100_000_000;
+const MAX_OPEN_BRACKETS: usize = 1000;
 
 /// A config that may be used.
 #[derive(Debug, Clone)]

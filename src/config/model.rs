@@ -62,9 +62,9 @@ pub struct Limits {
     pub max_connections: usize,
     /// Bytes of a request head, 8 KiB to 1 MiB. Default 64 KiB.
     pub max_header_bytes: usize,
-    /// From the first byte of a head to its last. Default 10 s.
+    /// From the first byte of a head to its last, 1 ms to 24 h. Default 10 s.
     pub header_timeout: Duration,
-    /// How long a connection may wait for its next request. Default 75 s.
+    /// How long a connection may wait for its next request, 1 ms to 24 h. Default 75 s.
     pub idle_timeout: Duration,
 }
 
@@ -200,7 +200,7 @@ impl fmt::Display for HostPort {
 /// `upstreams.*.connection`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
-    /// To establish a TCP connection. Default 1 s.
+    /// To establish a TCP connection, 1 ms to 24 h. Default 1 s.
     pub connect_timeout: Duration,
     /// An unused connection is closed after this. Default 4 s, below the 5 s after which many servers close theirs.
     pub idle_timeout: Duration,
@@ -225,14 +225,14 @@ pub struct Route {
     pub upstream: String,
     /// How long it may take.
     pub timeouts: Timeouts,
-    /// Bytes of a request body; more is answered 413. `None`: no bound.
+    /// Bytes of a request body, 0 to 1 TiB; more is answered 413. `None`: no bound.
     pub max_body: Option<u64>,
 }
 
 /// `routes[].timeouts`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the request head to the last byte of the response. Default: no bound.
+    /// From the request head to the last byte of the response, 1 ms to 24 h. Default: no bound.
     pub request: Option<Duration>,
     /// Without a byte moving in either direction once the request is with the endpoint. Default 60 s.
     pub idle: Duration,
@@ -337,7 +337,7 @@ pub enum LogFormat {
 /// `shutdown`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shutdown {
-    /// Requests still running after this are cut off. Default 30 s.
+    /// Requests still running after this are cut off, 0 s to 24 h. Default 30 s.
     pub drain_timeout: Duration,
 }
 

@@ -1,6 +1,6 @@
 //! A YAML document as a tree that still knows where each of its nodes came from.
 
-/// A node's number in document order, keys counted too. [`super::yaml::positions`] turns it into line and column.
+/// A node's number in document order, keys counted too; [`super::yaml::positions`] makes a place of it.
 pub(super) type Ordinal = u32;
 
 /// One key or value of the file.

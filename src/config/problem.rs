@@ -35,7 +35,7 @@ pub struct Problem {
     pub message: String,
     /// What to write instead.
     pub hint: Option<String>,
-    /// The whole source line, empty for a problem of the file as a whole. Not serialized: it may hold a secret.
+    /// The source line, empty for a problem of the file as a whole. Not serialized: it may hold a secret.
     #[serde(skip)]
     pub source: String,
 }

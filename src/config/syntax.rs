@@ -1,10 +1,10 @@
-//! Puts what a YAML parser says about a broken file into words that somebody who edits a config twice a year understands.
+//! Puts what a YAML parser says about a broken file into words for somebody who edits a config twice a year.
 
 use super::excerpt;
 use super::problem::Problems;
 use super::yaml::{Position, SyntaxError};
 
-/// The one problem of a text that is not YAML. Positions are those at which the mistake begins where that is known.
+/// The one problem of a text that is not YAML, shown where the mistake begins if that is known.
 pub(super) fn explain(path: &str, text: &str, mut error: SyntaxError) -> Problems {
     if error.message.contains("more than one document") {
         return second_document(path, text);
@@ -27,7 +27,7 @@ fn within(at: Position, lines: &[&str]) -> Position {
     }
 }
 
-/// An unclosed quote or bracket is shown where it opens: where the parser noticed is only the end of the file.
+/// An unclosed quote or bracket is shown where it opens: the parser noticed at the end of the file only.
 fn plain_words(error: SyntaxError) -> (Option<Position>, String) {
     let SyntaxError { position, is_ours, message, context } = error;
     match context {
@@ -67,7 +67,7 @@ fn hint(error: &SyntaxError, line: &str) -> Option<String> {
     } else if message.contains("mapping values are not allowed") {
         "a value that contains `: ` stands in quotes, and a key begins a line of its own"
     } else if context.contains("block mapping") || message.contains("expected ':'") {
-        "keys of one map begin in the same column and look like `key: value`; was the file saved half-written?"
+        "keys of one map begin in the same column, as `key: value`; was the file saved half-written?"
     } else if message.contains("cannot start any token") {
         "a value that begins with `@`, `%` or a backquote stands in quotes"
     } else {
@@ -93,15 +93,17 @@ fn is_end(message: &str) -> bool {
 }
 
 fn second_document(path: &str, text: &str) -> Problems {
-    let position = second_start(text).map(|line| Position { line, column: 1 });
+    let Some(line) = second_start(text) else {
+        let message = "this is not valid YAML: there is something behind the end of the config".to_owned();
+        return Problems::whole_file(
+            path,
+            message,
+            Some("a config is one map from its first line on".to_owned()),
+        );
+    };
+    let message = "a config is one YAML document, here a second one begins".to_owned();
     let hint = "remove the line `---` and what belongs to another file".to_owned();
-    Problems::at(
-        path,
-        text,
-        position,
-        "a config is one YAML document, here a second one begins".to_owned(),
-        Some(hint),
-    )
+    Problems::at(path, text, Some(Position { line, column: 1 }), message, Some(hint))
 }
 
 /// The line of the first `---` that has content before it.

@@ -1,4 +1,4 @@
-//! YAML text to [`Node`]s and back. The only file that names `serde_yaml`, so that replacing it touches nothing else.
+//! YAML text to [`Node`]s and back. Nowhere else is `serde_yaml` named, so replacing it touches this file only.
 //!
 //! serde_yaml tells positions only with errors. So a good file is read once and no position is kept, and for
 //! a bad one [`positions`] reads it again and fails on purpose at the nodes that are asked about.
@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, Seq
 
 use super::node::{Data, Node, Ordinal};
 
-/// Nodes in one document after aliases are followed. A route has about ten, so this is far beyond any real file.
+/// Nodes in one document after aliases are followed. A route has about ten, so no real file comes near.
 const MAX_NODES: Ordinal = 2_000_000;
 
 /// Bytes of all scalars together after aliases are followed; without aliases a file cannot reach it.

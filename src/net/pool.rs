@@ -147,7 +147,8 @@ where
     async fn connect(&self) -> Result<SendRequest<B>, ConnectError> {
         let timeout = self.settings.connect_timeout;
         let connecting = tokio::time::timeout(timeout, TcpStream::connect(self.address));
-        let stream = connecting.await.map_err(|_| ConnectError::TimedOut(timeout))?.map_err(ConnectError::Failed)?;
+        let stream =
+            connecting.await.map_err(|_| ConnectError::TimedOut(timeout))?.map_err(ConnectError::Failed)?;
         stream.set_nodelay(true).map_err(ConnectError::Failed)?;
         let (sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(ConnectError::Handshake)?;

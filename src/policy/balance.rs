@@ -20,6 +20,7 @@ pub use self::consistent_hash::hash_key;
 use self::maglev::Table;
 use self::open::Open;
 use self::random::Random;
+use self::weighted::Schedule;
 use super::endpoint::Candidate;
 use crate::config::Strategy;
 
@@ -35,7 +36,7 @@ pub struct Balancer {
 #[derive(Debug)]
 enum Rule {
     RoundRobin,
-    Weighted,
+    Weighted(Schedule),
     Random,
     LeastConnections,
     P2c,
@@ -62,13 +63,11 @@ impl Balancer {
     /// A worker's own place in this balancer's turns. It starts at random, since workers that all began with the first
     /// endpoint would meet there after every reload.
     pub fn cursor(&self, rng: &mut fastrand::Rng) -> Cursor {
-        let count = self.candidates.len().max(1);
-        let mut cursor = Cursor { position: rng.usize(0..count), credits: vec![0; self.candidates.len()] };
-        if matches!(self.rule, Rule::Weighted) {
-            let all = Open::new(&self.candidates, |_| true);
-            (0..rng.usize(0..count.min(64))).for_each(|_| _ = weighted::pick(&all, &mut cursor.credits));
-        }
-        cursor
+        let turns = match &self.rule {
+            Rule::Weighted(schedule) => schedule.len(),
+            _ => self.candidates.len(),
+        };
+        Cursor { position: rng.usize(0..turns.max(1)) }
     }
 
     /// The candidate for a request; `None` if and only if none with a weight above 0 is eligible.
@@ -84,9 +83,9 @@ impl Balancer {
         let open = Open::new(&self.candidates, eligible);
         match &self.rule {
             Rule::RoundRobin => round_robin::pick(&open, &mut cursor.position),
-            Rule::Weighted => weighted::pick(&open, &mut cursor.credits),
+            Rule::Weighted(schedule) => schedule.pick(&open, &mut cursor.position),
             Rule::Random => self.random.pick(&open, rng),
-            Rule::LeastConnections => least_connections::pick(&open, rng),
+            Rule::LeastConnections => least_connections::pick(&open, &self.random, rng),
             Rule::P2c => p2c::pick(&open, &self.random, rng),
             Rule::LeastResponse => least_response::pick(&open, &self.random, rng),
             Rule::ConsistentHash(table) => match key {
@@ -109,7 +108,7 @@ impl Rule {
     fn new(strategy: &Strategy, candidates: &[Candidate], previous: Option<&Balancer>) -> Self {
         match strategy {
             Strategy::RoundRobin => Self::RoundRobin,
-            Strategy::Weighted => Self::Weighted,
+            Strategy::Weighted => Self::Weighted(Schedule::new(candidates)),
             Strategy::Random => Self::Random,
             Strategy::LeastConnections => Self::LeastConnections,
             Strategy::P2c => Self::P2c,
@@ -134,11 +133,10 @@ fn table(candidates: &[Candidate], previous: Option<&Balancer>) -> Table {
     }
 }
 
-/// A worker's place in a balancer's turns: round robin's position and smooth weighted round robin's credits.
+/// A worker's place in the turns of `round_robin` and `weighted`. Of no use to another balancer, and of no harm.
 #[derive(Debug, Clone)]
 pub struct Cursor {
     position: usize,
-    credits: Vec<i64>,
 }
 
 #[cfg(test)]

@@ -13,9 +13,12 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 mod client;
 mod hop_by_hop;
 mod origin;
+mod present;
 mod sticky;
 #[cfg(test)]
 mod tests;
+
+use present::Present;
 
 pub use client::{TrustedProxies, client_address};
 pub use hop_by_hop::requested_upgrade;
@@ -30,11 +33,10 @@ const LONGEST_REQUEST_ID: usize = 128;
 /// What the headers are to say about where a request came from.
 #[derive(Debug, Clone, Copy)]
 pub struct ForwardContext<'a> {
-    /// The other end of the connection (after a PROXY header): what is added to X-Forwarded-For.
-    pub peer: IpAddr,
-    /// The answer of [`client_address`]; it is `peer` unless `peer` is trusted. Goes into X-Real-IP.
+    /// Who holds the other end of the connection (after a PROXY header): what is added to X-Forwarded-For. Not the
+    /// answer of [`client_address`], which a trusted peer has named there already.
     pub client: IpAddr,
-    /// Whether the forwarding headers that came in are believed.
+    /// Whether the forwarding headers that came in are believed: [`TrustedProxies::contains`] of `client`.
     pub peer_trusted: bool,
     /// `http` or `https`, as the client connected.
     pub scheme: &'static str,
@@ -46,14 +48,17 @@ pub struct ForwardContext<'a> {
 
 /// Makes the headers of a request those to send to the endpoint. Host stays the client's.
 pub fn prepare_request(headers: &mut HeaderMap, ctx: &ForwardContext<'_>) {
-    let wants_trailers = hop_by_hop::wants_trailers(headers);
-    hop_by_hop::strip(headers);
+    let present = Present::of(headers);
+    let wants_trailers = present.has(Present::TE) && hop_by_hop::wants_trailers(headers);
+    hop_by_hop::strip(headers, present);
     if wants_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
-    // The server library answers 100-continue when the body is first read.
-    headers.remove(header::EXPECT);
-    origin::declare(headers, ctx);
+    if present.has(Present::EXPECT) {
+        // The server library answers 100-continue when the body is first read.
+        headers.remove(header::EXPECT);
+    }
+    origin::declare(headers, present, ctx);
     set_host(headers, ctx);
     set_request_id(headers, ctx);
 }
@@ -61,7 +66,8 @@ pub fn prepare_request(headers: &mut HeaderMap, ctx: &ForwardContext<'_>) {
 /// Makes the headers of a response those to send to the client. For a 101, `Upgrade` and `Connection` are the tunnel's
 /// to put back.
 pub fn prepare_response(headers: &mut HeaderMap) {
-    hop_by_hop::strip(headers);
+    let present = Present::of(headers);
+    hop_by_hop::strip(headers, present);
 }
 
 /// An HTTP/2 request may have none, and an HTTP/1 endpoint needs one.

@@ -85,38 +85,50 @@ pub fn normalise(path: &str) -> Result<NormalPath<'_>, PathError> {
     Ok(NormalPath { matched, forwarded })
 }
 
-/// Whether the path is absolute and needs no work at all: one pass, no writes.
+/// Whether the path is absolute and needs no work at all: one pass, without a branch per byte.
 fn is_plain(path: &[u8]) -> bool {
+    let mut found = 0;
     let mut previous = 0;
-    let starts_well = path.first() == Some(&b'/');
-    starts_well
-        && path.iter().all(|&byte| {
-            let is_doubtful = previous == b'/' && matches!(byte, b'/' | b'.');
-            previous = byte;
-            !is_doubtful && !NEEDS_CARE[usize::from(byte)]
-        })
+    for &byte in path {
+        let class = CLASSES[usize::from(byte)];
+        found |= class & NEEDS_CARE | class & previous;
+        previous = class << 1 & AFTER_SLASH;
+    }
+    path.first() == Some(&b'/') && found == 0
 }
 
-/// Bytes that are decoded or refused wherever they stand.
-const NEEDS_CARE: [bool; 256] = {
-    let mut table = [false; 256];
+/// Class of bytes that are decoded or refused wherever they stand.
+const NEEDS_CARE: u8 = 1;
+/// Class of `/`; one place below `AFTER_SLASH`, so that a shift makes a mask for the next byte of it.
+const SLASH: u8 = 2;
+/// Class of bytes that may begin a dot segment or an empty one if they follow a `/`.
+const AFTER_SLASH: u8 = 4;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
     let mut control = 0;
     while control < 0x20 {
-        table[control] = true;
+        classes[control] = NEEDS_CARE;
         control += 1;
     }
-    table[0x7f] = true;
-    table[b'%' as usize] = true;
-    table[b'#' as usize] = true;
-    table[b'\\' as usize] = true;
-    table
+    classes[0x7f] = NEEDS_CARE;
+    classes[b'%' as usize] = NEEDS_CARE;
+    classes[b'#' as usize] = NEEDS_CARE;
+    classes[b'\\' as usize] = NEEDS_CARE;
+    classes[b'/' as usize] = SLASH | AFTER_SLASH;
+    classes[b'.' as usize] = AFTER_SLASH;
+    classes
 };
+
+fn needs_care(byte: u8) -> bool {
+    CLASSES[usize::from(byte)] & NEEDS_CARE != 0
+}
 
 fn check(path: &[u8]) -> Result<(), PathError> {
     if path.first() != Some(&b'/') {
         return Err(PathError::NotAbsolute);
     }
-    (0..path.len()).filter(|&at| NEEDS_CARE[usize::from(path[at])]).try_for_each(|at| check_byte(&path[at..]))
+    (0..path.len()).filter(|&at| needs_care(path[at])).try_for_each(|at| check_byte(&path[at..]))
 }
 
 fn check_byte(rest: &[u8]) -> Result<(), PathError> {

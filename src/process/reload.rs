@@ -182,7 +182,8 @@ impl Control {
         requests: &mpsc::Sender<Request>,
     ) -> Result<Report, Refused> {
         let (source, previous) = (self.options.source.clone(), self.snapshot());
-        let compiled = tokio::task::spawn_blocking(move || (digest(&source), compile(&source, Some(&previous))));
+        let compiled =
+            tokio::task::spawn_blocking(move || (digest(&source), compile(&source, Some(&previous))));
         let (digest, compiled) = compiled.await.expect("compiling a config does not panic");
         *last_read = digest;
         let compiled = compiled?;

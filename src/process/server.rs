@@ -89,18 +89,21 @@ impl Server {
         let snapshot = Arc::new(compiled.snapshot);
         let count = worker_count(snapshot.config.workers);
         let change = bound::plan(&snapshot.config.listeners, &[], count.get())?;
-        let admin = admin::Listener::bind(&snapshot.config.admin).map_err(|error| StartError::Config(error.into()))?;
+        let admin = admin::Listener::bind(&snapshot.config.admin)
+            .map_err(|error| StartError::Config(error.into()))?;
         let mut figures = Figures::default();
         figures.follow(&snapshot, Instant::now());
         figures.follow_listeners(&change.next.iter().map(|bound| bound.id).collect::<HashSet<_>>());
         let snapshots = Arc::new(ArcSwap::new(snapshot));
         let (batches, inbox) = mpsc::channel(control::BATCHES);
         let start = |index| Handle::start(index, Arc::clone(&snapshots), batches.clone(), fastrand::u64(..));
-        let workers = (0..count.get()).map(start).collect::<io::Result<Vec<_>>>().map_err(StartError::Threads)?;
+        let workers =
+            (0..count.get()).map(start).collect::<io::Result<Vec<_>>>().map_err(StartError::Threads)?;
         let orders = workers.iter().map(|worker| worker.orders.clone()).collect();
         let control = Arc::new(Control::new(options, snapshots, figures, orders, digest));
         let (requests, wanted) = mpsc::channel(control::REQUESTS);
-        let run = control::Run { control: Arc::clone(&control), workers, change, admin, batches: inbox, wanted };
+        let run =
+            control::Run { control: Arc::clone(&control), workers, change, admin, batches: inbox, wanted };
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let requested = requests.clone();
         let thread = thread::Builder::new().name("control".into()).spawn(move || run.run(requested, ready));

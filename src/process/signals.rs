@@ -25,7 +25,9 @@ pub(super) fn start(options: &Options, requests: mpsc::Sender<Request>) -> io::R
         let mut stream = signal(kind)?;
         let requests = requests.clone();
         // Ends with the control thread's runtime.
-        tokio::spawn(async move { while stream.recv().await.is_some() && requests.send(request).await.is_ok() {} });
+        tokio::spawn(async move {
+            while stream.recv().await.is_some() && requests.send(request).await.is_ok() {}
+        });
     }
     Ok(())
 }

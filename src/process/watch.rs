@@ -55,7 +55,10 @@ fn watch(path: &Path, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWa
 /// Where the file and its link's target are.
 fn directories(path: &Path) -> BTreeSet<PathBuf> {
     let target = path.canonicalize().ok();
-    let parent = |path: &Path| path.parent().map(|parent| if parent.as_os_str().is_empty() { ".".into() } else { parent.to_path_buf() });
+    let parent = |path: &Path| {
+        path.parent()
+            .map(|parent| if parent.as_os_str().is_empty() { ".".into() } else { parent.to_path_buf() })
+    };
     [parent(path), target.as_deref().and_then(parent)].into_iter().flatten().collect()
 }
 

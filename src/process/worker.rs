@@ -68,14 +68,15 @@ impl Handle {
         let (orders, inbox) = mpsc::channel(ORDERS);
         let runtime_ready = std::sync::mpsc::sync_channel(1);
         let (ready, started) = runtime_ready;
-        let run = move || match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-            Err(error) => drop(ready.send(Err(error))),
-            Ok(runtime) => {
-                drop(ready.send(Ok(())));
-                let worker = Worker::new(snapshots, Recorder::new(batches), seed);
-                runtime.block_on(Floor::new(worker).run(inbox));
-            }
-        };
+        let run =
+            move || match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                Err(error) => drop(ready.send(Err(error))),
+                Ok(runtime) => {
+                    drop(ready.send(Ok(())));
+                    let worker = Worker::new(snapshots, Recorder::new(batches), seed);
+                    runtime.block_on(Floor::new(worker).run(inbox));
+                }
+            };
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(run)?;
         started.recv().map_err(|_| io::Error::other("the worker ended at once"))??;
         Ok(Self { orders, thread })
@@ -157,7 +158,12 @@ impl Floor {
         }
     }
 
-    async fn accept_all(self: Rc<Self>, bound: Arc<Bound>, socket: TcpListener, mut closed: oneshot::Receiver<()>) {
+    async fn accept_all(
+        self: Rc<Self>,
+        bound: Arc<Bound>,
+        socket: TcpListener,
+        mut closed: oneshot::Receiver<()>,
+    ) {
         loop {
             tokio::select! {
                 biased;
@@ -190,7 +196,12 @@ impl Floor {
         }
     }
 
-    fn admit(self: &Rc<Self>, bound: &Arc<Bound>, stream: TcpStream, peer: SocketAddr) -> Option<Rc<Connection>> {
+    fn admit(
+        self: &Rc<Self>,
+        bound: &Arc<Bound>,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Option<Rc<Connection>> {
         let seat = bound.admit()?;
         let limits = bound.limits.load();
         let waits = Waits { idle: limits.idle_timeout, header: limits.header_timeout };

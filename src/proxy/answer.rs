@@ -71,7 +71,10 @@ fn finish(mut response: Builder, reason: Reason, body: Bytes) -> Response<Respon
 
 fn body(reason: Reason, json: bool) -> (&'static str, Bytes) {
     if !json {
-        return ("text/plain; charset=utf-8", Bytes::from(format!("{} ({})\n", reason.text(), reason.name())));
+        return (
+            "text/plain; charset=utf-8",
+            Bytes::from(format!("{} ({})\n", reason.text(), reason.name())),
+        );
     }
     let body = serde_json::json!({ "error": reason.name(), "detail": reason.text() });
     ("application/json", Bytes::from(body.to_string()))

@@ -223,7 +223,11 @@ impl Exchange {
             return None;
         }
         let clients_turn = self.upload.as_ref().is_some_and(|upload| upload.waits_for_client.get());
-        Some(if clients_turn && !self.upload_finished() { Expired::ClientIdle } else { Expired::EndpointIdle })
+        Some(if clients_turn && !self.upload_finished() {
+            Expired::ClientIdle
+        } else {
+            Expired::EndpointIdle
+        })
     }
 
     fn last_moved(&self) -> Instant {

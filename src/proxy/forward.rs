@@ -1,7 +1,6 @@
 //! The path of one request, top to bottom.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use http::request::Parts;
@@ -65,7 +64,8 @@ async fn forward(
     let endpoint = pick(service, exchange, upstream, plan.key)?;
     rewrite(service, exchange, &plan, upstream, endpoint, &mut parts);
     let body = request_body(exchange, &plan, incoming).await;
-    let (response, lease) = send(service, exchange, upstream, endpoint, Request::from_parts(parts, body)).await?;
+    let (response, lease) =
+        send(service, exchange, upstream, endpoint, Request::from_parts(parts, body)).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         // Nobody asked to switch: `Upgrade` does not go through.
         return Err(Refusal::with_sent(Reason::BadResponse, Sent::Yes));
@@ -76,7 +76,6 @@ async fn forward(
 /// What was decided about a request from its head alone.
 struct Plan {
     upstream: usize,
-    client: IpAddr,
     peer_trusted: bool,
     target: Option<PathAndQuery>,
     host: Option<HeaderValue>,
@@ -117,7 +116,6 @@ fn plan(service: &Service, exchange: &mut Exchange, view: &View, parts: &Parts) 
     let sticky = |key| forward::sticky_value(key, &matched, client);
     Ok(Plan {
         upstream: route.upstream,
-        client,
         peer_trusted: snapshot.trusted.contains(peer),
         target: changed_target(&head, &path),
         host: head::authority_value(parts),
@@ -169,8 +167,7 @@ fn rewrite(
     let host = plan.host.clone().unwrap_or_else(|| endpoint_host(upstream, endpoint));
     let request_id = request_id(&service.worker);
     let context = ForwardContext {
-        peer: service.connection.peer.ip(),
-        client: plan.client,
+        client: service.connection.peer.ip(),
         peer_trusted: plan.peer_trusted,
         scheme: service.scheme,
         host: Some(&host),

@@ -97,9 +97,11 @@ impl Figures {
     pub fn follow(&mut self, snapshot: &Snapshot, now: Instant) {
         let mut known: HashMap<Id, EndpointFigures> =
             self.pools.drain(..).flatten().map(|figures| (figures.id, figures)).collect();
-        self.pools = snapshot.upstreams.iter().map(|upstream| follow_pool(upstream, &mut known, now)).collect();
+        self.pools =
+            snapshot.upstreams.iter().map(|upstream| follow_pool(upstream, &mut known, now)).collect();
         let pools = self.pools.iter().enumerate();
-        let places = pools.flat_map(|(pool, all)| all.iter().enumerate().map(move |(at, one)| (one.id, (pool, at))));
+        let places =
+            pools.flat_map(|(pool, all)| all.iter().enumerate().map(move |(at, one)| (one.id, (pool, at))));
         self.places = places.collect();
         let routes: HashSet<Id> = snapshot.routes.iter().map(|route| route.id).collect();
         keep(&mut self.routes, &routes);

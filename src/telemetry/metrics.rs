@@ -73,7 +73,12 @@ impl Scrape {
 
     fn totals(&self, out: &mut DescriptorEncoder<'_>, figures: &Figures) -> fmt::Result {
         counter(out, "heads_refused", "Malformed, oversized or late request heads", figures.heads_refused)?;
-        counter(out, "responses_truncated", "Responses that ended before they were whole", figures.truncated)?;
+        counter(
+            out,
+            "responses_truncated",
+            "Responses that ended before they were whole",
+            figures.truncated,
+        )?;
         counter(out, "records_lost", "Requests that the other metrics miss", figures.lost)?;
         let mut own = out.encode_descriptor("own_answers", "Answers made here", None, MetricType::Counter)?;
         for (reason, count) in &figures.reasons {
@@ -88,9 +93,12 @@ impl Scrape {
         let mut requests = out.encode_descriptor("listener_requests", help, None, MetricType::Counter)?;
         for (id, name) in names {
             let count = figures.listeners.get(id).copied().unwrap_or(0);
-            requests.encode_family(&[("listener", name.as_str())])?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+            requests
+                .encode_family(&[("listener", name.as_str())])?
+                .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
         }
-        let mut open = out.encode_descriptor("connections", "Open client connections", None, MetricType::Gauge)?;
+        let mut open =
+            out.encode_descriptor("connections", "Open client connections", None, MetricType::Gauge)?;
         for ((_, name), count) in names.iter().zip(&self.process.connections) {
             open.encode_family(&[("listener", name.as_str())])?.encode_gauge(count)?;
         }
@@ -133,15 +141,27 @@ impl Scrape {
         let mut requests =
             out.encode_descriptor("endpoint_requests", "Requests by endpoint", None, MetricType::Counter)?;
         for one in &all {
-            requests.encode_family(&one.labels())?.encode_counter::<NoLabelSet, _, u64>(&one.figures.requests, None)?;
+            requests
+                .encode_family(&one.labels())?
+                .encode_counter::<NoLabelSet, _, u64>(&one.figures.requests, None)?;
         }
-        let mut failures =
-            out.encode_descriptor("endpoint_failures", "Failed requests by endpoint", None, MetricType::Counter)?;
+        let mut failures = out.encode_descriptor(
+            "endpoint_failures",
+            "Failed requests by endpoint",
+            None,
+            MetricType::Counter,
+        )?;
         for one in &all {
-            failures.encode_family(&one.labels())?.encode_counter::<NoLabelSet, _, u64>(&one.figures.failures, None)?;
+            failures
+                .encode_family(&one.labels())?
+                .encode_counter::<NoLabelSet, _, u64>(&one.figures.failures, None)?;
         }
-        let mut in_flight =
-            out.encode_descriptor("endpoint_in_flight", "Requests at the endpoint now", None, MetricType::Gauge)?;
+        let mut in_flight = out.encode_descriptor(
+            "endpoint_in_flight",
+            "Requests at the endpoint now",
+            None,
+            MetricType::Gauge,
+        )?;
         for one in &all {
             in_flight.encode_family(&one.labels())?.encode_gauge(&one.in_flight)?;
         }
@@ -150,7 +170,9 @@ impl Scrape {
         let mut latency = out.encode_descriptor("endpoint_latency", help, Some(&unit), kind)?;
         for one in &all {
             let (sum, count, buckets) = histogram(&one.figures.latency);
-            latency.encode_family(&one.labels())?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            latency
+                .encode_family(&one.labels())?
+                .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
         }
         Ok(())
     }
@@ -184,7 +206,8 @@ impl<'a> NamedEndpoint<'a> {
 }
 
 fn counter(out: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
-    out.encode_descriptor(name, help, None, MetricType::Counter)?.encode_counter::<NoLabelSet, _, u64>(&value, None)
+    out.encode_descriptor(name, help, None, MetricType::Counter)?
+        .encode_counter::<NoLabelSet, _, u64>(&value, None)
 }
 
 fn gauge(out: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
@@ -200,7 +223,9 @@ fn bytes(
 ) -> fmt::Result {
     let mut family = out.encode_descriptor(name, help, Some(&Unit::Bytes), MetricType::Counter)?;
     for (route, figures) in routes {
-        family.encode_family(&[("route", *route)])?.encode_counter::<NoLabelSet, _, u64>(&value(figures), None)?;
+        family
+            .encode_family(&[("route", *route)])?
+            .encode_counter::<NoLabelSet, _, u64>(&value(figures), None)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The keys of one map: known ones are taken, and [`Fields::close`] refuses the rest, so that nothing is silently ignored.
+//! The keys of one map: known ones are taken, and [`Fields::close`] refuses the rest: nothing is silently ignored.
 
 use std::collections::HashSet;
 

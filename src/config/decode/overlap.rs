@@ -32,7 +32,8 @@ fn dead_routes(cx: &Context<'_>, routes: &[(Route, Ordinal)]) {
 fn normal(matches: &RouteMatch) -> String {
     let RouteMatch { host, path, methods, headers, query } = matches;
     let path = match path {
-        PathPattern::Any => "any".to_owned(),
+        // No path at all takes every path, as the root does, and ranks with it.
+        PathPattern::Any => "prefix /".to_owned(),
         PathPattern::Exact(path) => format!("exact {path}"),
         PathPattern::Prefix(path) => format!("prefix {path}"),
         PathPattern::Regex(regex) => format!("regex {regex}"),

@@ -34,28 +34,47 @@ fn prefix(path: &str) -> PathPattern {
     PathPattern::Prefix(if path.is_empty() { "/" } else { path }.to_owned())
 }
 
-/// A path that a request can have once it is normalised.
+/// A path that a request can have once it is normalised: decoded once, without dot segments and empty ones.
 fn literal(text: &str) -> Result<String, Refusal> {
-    let hint = if !text.starts_with('/') {
-        format!("write `/{text}`")
-    } else if text.contains('?') {
-        "a path ends before `?`; match a query with `query: { name: value }`".to_owned()
-    } else if text.contains('#') {
-        "a path ends before `#`, which browsers do not send".to_owned()
-    } else if text.split('/').any(|segment| matches!(segment, "." | "..")) {
-        "requests have no `.` and `..` segments left when they are matched".to_owned()
-    } else if has_escape(text) {
-        "paths are matched after percent-decoding, write the character itself".to_owned()
-    } else if text.chars().any(char::is_control) {
-        "remove the control character".to_owned()
-    } else {
-        return Ok(text.to_owned());
-    };
-    Err(refusal(text, "is not a path that can be matched", hint))
+    match why_never(text) {
+        Some(hint) => Err(refusal(text, "is not a path that can be matched", hint)),
+        None => Ok(text.to_owned()),
+    }
 }
 
-fn has_escape(text: &str) -> bool {
-    text.as_bytes().windows(3).any(|w| w[0] == b'%' && w[1].is_ascii_hexdigit() && w[2].is_ascii_hexdigit())
+fn why_never(text: &str) -> Option<String> {
+    if !text.starts_with('/') {
+        return Some(format!("write `/{text}`"));
+    }
+    let hint = if text.contains('?') {
+        "a path ends before `?`; match a query with `query: { name: value }`"
+    } else if text.contains('#') {
+        "a path ends before `#`, which browsers do not send"
+    } else if text.split('/').any(|segment| matches!(segment, "." | "..")) {
+        "requests have no `.` and `..` segments left when they are matched"
+    } else if text.contains("//") {
+        "several `/` are matched as one"
+    } else if text.contains('\\') {
+        "requests with a backslash are refused"
+    } else if text.chars().any(char::is_control) {
+        "remove the control character"
+    } else {
+        return text.split('%').skip(1).find_map(escape_hint).map(str::to_owned);
+    };
+    Some(hint.to_owned())
+}
+
+/// Only what would mean something else unescaped is still escaped when paths are matched, in upper case.
+fn escape_hint(after_percent: &str) -> Option<&'static str> {
+    let digits = after_percent.get(..2).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) else {
+        return Some("write `%25` for the character `%`");
+    };
+    let stays = byte.is_ascii_control() || matches!(byte, b'/' | b'%' | b'?' | b'#');
+    if !stays {
+        return Some("paths are matched after percent-decoding, write the character itself");
+    }
+    digits?.bytes().any(|b| b.is_ascii_lowercase()).then_some("write the escape in upper case, as `%2F`")
 }
 
 fn regex(value: Value<'_>) -> Option<Regex> {

@@ -26,7 +26,7 @@ fn an_empty_file_is_shown_the_smallest_config() {
 fn a_byte_order_mark_and_other_line_ends_are_tolerated() {
     assert!(read(&format!("\u{feff}{MINIMAL}")).is_ok());
     assert!(read(&MINIMAL.replace('\n', "\r\n")).is_ok());
-    assert_eq!(bad(&format!("\u{feff}hello")), ["1:1 `the config` must be a map, found `hello`"]);
+    assert_eq!(bad("\u{feff}hello"), ["1:1 `the config` must be a map, found `hello`"]);
 }
 
 #[test]
@@ -43,7 +43,8 @@ fn bytes_that_are_not_text_say_where() {
     assert_eq!(file(b"a: \xff\n"), "the byte at offset 3 is not UTF-8");
     assert_eq!(file(b"\x7fELF\x00\xff"), "this is a binary file (or UTF-16), not a config");
     assert_eq!(file(&vec![b'#'; 16 * 1024 * 1024 + 1]), "the file is larger than 16 MiB, which no config is");
-    assert_eq!(read(&"#".repeat(MAX_FILE_BYTES as usize + 1)).expect_err("too large").len(), 1);
+    let too_long = usize::try_from(MAX_FILE_BYTES).expect("16 MiB") + 1;
+    assert_eq!(read(&"#".repeat(too_long)).expect_err("too large").len(), 1);
 }
 
 #[test]
@@ -104,8 +105,8 @@ fn tags_are_refused_unless_they_are_yamls_own() {
 
 #[test]
 fn deep_nesting_is_refused_quickly() {
-    for open in ["[", "{", "a: [", "{? "] {
-        let problems = read(&open.repeat(3_000_000 / open.len())).expect_err("too deep");
+    for open in ["[", "{", "- ", "a: [", "? "] {
+        let problems = read(&open.repeat(300_000 / open.len())).expect_err("too deep");
         assert_eq!(problems.len(), 1, "{open}");
     }
     let text = format!("{}{}", "[".repeat(500), "]".repeat(500));
@@ -124,15 +125,4 @@ fn aliases_that_expand_to_too_much_are_refused() {
     let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(100));
     assert!(bad(&long)[0].contains("64 MiB of text"), "{:?}", bad(&long));
     assert!(bad("a: &a [*a]\n")[0].contains("nested too deeply"));
-}
-#[test]
-fn zz_time() {
-    for open in ["[", "{", "a: [", "{? "] {
-        for n in [20_000, 40_000, 80_000] {
-            let text = open.repeat(n / open.len());
-            let t = std::time::Instant::now();
-            let _ = read(&text);
-            eprintln!("{open:?} {n} {:?}", t.elapsed());
-        }
-    }
 }

@@ -52,7 +52,7 @@ fn a_single_method_needs_no_list() {
 
 #[test]
 fn a_prefix_loses_its_trailing_slash_but_the_root_keeps_it() {
-    for (written, meant) in [("/api/", "/api"), ("/", "/"), ("/api", "/api")] {
+    for (written, meant) in [("/api/", "/api"), ("/", "/"), ("/api", "/api"), ("/a%2Fb", "/a%2Fb")] {
         let config = good(&route(&format!("match: {{ path_prefix: {written} }}"))).config;
         assert!(matches!(&config.routes[0].matches.path, PathPattern::Prefix(path) if path == meant));
     }

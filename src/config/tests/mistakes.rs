@@ -156,9 +156,9 @@ fn what_must_be_unique_is() {
     assert_eq!(bad(&two), ["3:19 `127.0.0.1:8080` is the address of listener `a` already"]);
     let twice = super::MINIMAL.replace("[\"127.0.0.1:7001\"]", "[a:1, A:1]");
     assert_eq!(bad(&twice), ["4:28 `a:1` is an endpoint of this upstream already"]);
-    let named = route("name: x").clone() + "  - { upstream: shop, name: x, match: { path: / } }\n";
+    let named = route("name: x") + "  - { upstream: shop, name: x, match: { path: / } }\n";
     assert_eq!(bad(&named), ["8:29 `x` is the name of route 1 already"]);
-    let default = route("name: route-2").clone() + "  - { upstream: shop, match: { path: / } }\n";
+    let default = route("name: route-2") + "  - { upstream: shop, match: { path: / } }\n";
     assert_eq!(bad(&default), ["8:5 `route-2` is the name of route 1 already"]);
     assert_eq!(bad(&top("workers: 1\nworkers: 2")), ["8:1 `workers` is given twice"]);
     assert_eq!(
@@ -201,7 +201,10 @@ fn paths_that_no_request_can_have_are_refused() {
         ("/a?b=1", "a path ends before `?`; match a query with `query: { name: value }`"),
         ("/a#b", "a path ends before `#`, which browsers do not send"),
         ("/a/../b", "requests have no `.` and `..` segments left when they are matched"),
-        ("/a%2fb", "paths are matched after percent-decoding, write the character itself"),
+        ("/a//b", "several `/` are matched as one"),
+        ("/a%20b", "paths are matched after percent-decoding, write the character itself"),
+        ("/a%2fb", "write the escape in upper case, as `%2F`"),
+        ("/100%", "write `%25` for the character `%`"),
     ] {
         assert_eq!(hint(&route(&format!("match: {{ path_prefix: \"{path}\" }}"))), hint_text);
         assert_eq!(bad(&route(&format!("match: {{ path: \"{path}\" }}"))).len(), 1);

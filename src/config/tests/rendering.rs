@@ -1,7 +1,7 @@
 use super::{MINIMAL, good, route, top, upstream};
 use crate::config::{to_json, to_yaml};
 
-/// Prints, reads, and compares in the form that shows everything: `Config` holds regexes, which have no equality.
+/// Compares in the form that shows everything: `Config` holds regexes, which have no equality.
 fn survives(text: &str) {
     let config = good(text).config;
     let printed = to_yaml(&config);

@@ -15,6 +15,11 @@ fn a_route_that_can_never_match_is_named_with_the_one_before_it() {
         warned(&text),
         ["8:5 route `route-2` can never match: `route-1` matches the same and stands first"]
     );
+    let text = route("name: all") + "  - { upstream: shop, match: { path_prefix: / } }\n";
+    assert_eq!(
+        warned(&text),
+        ["8:5 route `route-2` can never match: `all` matches the same and stands first"]
+    );
     let text = route("match: { path_prefix: /a }") + "  - { upstream: shop, match: { path: /a } }\n";
     assert!(warned(&text).is_empty());
 }

@@ -4,6 +4,8 @@
 //! 2018: nobody takes more than 1.25 times its share of what is in flight, and a key that finds its endpoint full is
 //! passed on along its own walk through the table.
 
+use std::ops::ControlFlow;
+
 use twox_hash::XxHash64;
 
 use super::maglev::Table;
@@ -30,11 +32,11 @@ pub(super) fn pick(
     rng: &mut fastrand::Rng,
 ) -> Option<usize> {
     let owner = table.walk(key).next().and_then(|index| Some((index, open.get(index)?)));
-    // An idle endpoint is below any bound, and most picks end here without a look at the others.
-    if let Some((index, _)) = owner.filter(|(_, candidate)| candidate.state.in_flight() == 0) {
-        return Some(index);
-    }
-    let load = Load::of(open);
+    // The weight of all, open or not, overstates what is needed; most picks end here, before all are counted.
+    let enough = owner.map_or(u64::MAX, |(_, candidate)| needed(candidate, table.weight()));
+    let ControlFlow::Continue(load) = Load::up_to(open, enough) else {
+        return owner.map(|(index, _)| index);
+    };
     let along = || table.walk(key).take(WALK);
     along()
         .find(|&index| open.get(index).is_some_and(|candidate| load.leaves_room_at(candidate)))
@@ -44,27 +46,37 @@ pub(super) fn pick(
 }
 
 /// What the open candidates carry together.
+#[derive(Debug, Clone, Copy, Default)]
 struct Load {
     in_flight: u64,
     weight: u64,
 }
 
 impl Load {
-    fn of(open: &Open<'_, impl Fn(usize) -> bool>) -> Self {
-        open.iter().fold(Self { in_flight: 0, weight: 0 }, |sum, (_, candidate)| Self {
-            in_flight: sum.in_flight + u64::from(candidate.state.in_flight()),
-            weight: sum.weight + u64::from(candidate.weight),
+    /// Counts all, or breaks off once `enough` requests in flight are found.
+    fn up_to(open: &Open<'_, impl Fn(usize) -> bool>, enough: u64) -> ControlFlow<(), Self> {
+        open.iter().try_fold(Self::default(), |sum, (_, candidate)| {
+            let in_flight = sum.in_flight + u64::from(candidate.state.in_flight());
+            let weight = sum.weight + u64::from(candidate.weight);
+            if in_flight >= enough {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(Self { in_flight, weight })
+            }
         })
     }
 
-    /// Whether one more keeps `candidate` within `ceil(c x (in_flight + 1) x weight / total weight)`.
-    #[inline]
     fn leaves_room_at(&self, candidate: &Candidate) -> bool {
-        let share = u128::from(self.in_flight + 1) * u128::from(candidate.weight) * u128::from(BOUND.0);
-        let height = u128::from(self.weight) * u128::from(BOUND.1);
-        // in_flight + 1 <= ceil(share / height), without the division
-        u128::from(candidate.state.in_flight()) * height < share
+        self.in_flight >= needed(candidate, self.weight)
     }
+}
+
+/// How many requests must be in flight in all for `candidate`, of a pool of `weight`, to take one more within its bound
+/// of `ceil(c x (in_flight + 1) x its weight / weight)`.
+fn needed(candidate: &Candidate, weight: u64) -> u64 {
+    let own = u64::from(candidate.state.in_flight());
+    let (numerator, denominator) = (BOUND.1 * weight, BOUND.0 * u64::from(candidate.weight));
+    own.saturating_mul(numerator) / denominator.max(1)
 }
 
 /// For an endpoint so light that the table has hardly a slot for it.

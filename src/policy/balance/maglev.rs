@@ -20,6 +20,7 @@ const FREE: u16 = u16::MAX;
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     slots: Arc<[u16]>,
+    weight: u64,
 }
 
 impl Table {
@@ -33,7 +34,15 @@ impl Table {
             weight,
             preference: Preference::of(address, SLOTS),
         });
-        Self { slots: populate(claims.collect(), SLOTS).into() }
+        Self {
+            slots: populate(claims.collect(), SLOTS).into(),
+            weight: places.iter().map(|(_, weight)| u64::from(*weight)).sum(),
+        }
+    }
+
+    /// The weight of all candidates together.
+    pub(super) fn weight(&self) -> u64 {
+        self.weight
     }
 
     /// The candidates to try for `key`, without end: the owner of its slot, then the owners of slots that the key

@@ -7,7 +7,8 @@ use super::open::Open;
 /// Moving past the one picked, rather than by one, keeps the turn even: otherwise whoever stands after a closed
 /// candidate would get its share on top.
 pub(super) fn pick(open: &Open<'_, impl Fn(usize) -> bool>, position: &mut usize) -> Option<usize> {
-    let next = (*position..open.len()).chain(0..*position).find(|&index| open.get(index).is_some())?;
+    let start = (*position).min(open.len());
+    let next = (start..open.len()).chain(0..start).find(|&index| open.get(index).is_some())?;
     *position = next + 1;
     Some(next)
 }

@@ -6,6 +6,9 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::present::Present;
+
+/// The bit of each in [`Present`] is its place here.
 static HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
     header::TE,
@@ -20,15 +23,17 @@ static HOP_BY_HOP: [HeaderName; 10] = [
 ];
 
 /// Removes every hop-by-hop header, and those that Connection names.
-pub(super) fn strip(headers: &mut HeaderMap) {
+pub(super) fn strip(headers: &mut HeaderMap, present: Present) {
     // The body is about to be framed anew; its old length must not outlive its old coding (RFC 9112 section 6.3).
-    if headers.contains_key(header::TRANSFER_ENCODING) {
+    if present.has(Present::TRANSFER_ENCODING) {
         headers.remove(header::CONTENT_LENGTH);
     }
-    for name in nominated(headers) {
-        headers.remove(name);
+    if present.has(Present::CONNECTION) {
+        for name in nominated(headers) {
+            headers.remove(name);
+        }
     }
-    for name in &HOP_BY_HOP {
+    for (_, name) in HOP_BY_HOP.iter().enumerate().filter(|(place, _)| present.has(1 << place)) {
         headers.remove(name);
     }
 }
@@ -72,4 +77,17 @@ fn is_protected(name: &HeaderName) -> bool {
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
     let lines = headers.get_all(name).into_iter();
     lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::present::bit;
+    use super::*;
+
+    #[test]
+    fn the_bit_of_every_hop_by_hop_header_is_its_place() {
+        for (place, name) in HOP_BY_HOP.iter().enumerate() {
+            assert_eq!(bit(name.as_str()), 1 << place, "{name}");
+        }
+    }
 }

@@ -1,15 +1,16 @@
 //! X-Forwarded-For, -Proto, -Host and -Port, X-Real-IP and Forwarded (RFC 7239): who asked, for what, and how.
 //!
 //! What a peer that is not trusted says in them is overwritten. A trusted peer's word stays, and the peer is added to
-//! it. Forwarded is written only where one came in, so that a forged one cannot pass and a common request does
-//! not pay for it; X-Forwarded-* says the same.
+//! it. X-Forwarded-Port, X-Real-IP and Forwarded are written only where one came in: so a forged one cannot pass, and
+//! a common request does not pay for what X-Forwarded-For, -Proto and -Host say already.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::ForwardContext;
+use super::present::Present;
 
 pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -17,34 +18,35 @@ static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host"
 static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-pub(super) fn declare(headers: &mut HeaderMap, ctx: &ForwardContext<'_>) {
-    if ctx.peer_trusted { extend(headers, ctx) } else { overwrite(headers, ctx) }
+pub(super) fn declare(headers: &mut HeaderMap, present: Present, ctx: &ForwardContext<'_>) {
+    if ctx.peer_trusted { extend(headers, present, ctx) } else { overwrite(headers, present, ctx) }
 }
 
-fn overwrite(headers: &mut HeaderMap, ctx: &ForwardContext<'_>) {
-    let peer = address_value(ctx.peer);
-    headers.insert(&X_FORWARDED_FOR, peer.clone());
-    headers.insert(&X_REAL_IP, peer);
+fn overwrite(headers: &mut HeaderMap, present: Present, ctx: &ForwardContext<'_>) {
+    if present.has(Present::X_FORWARDED_PORT) {
+        headers.insert(&X_FORWARDED_PORT, port_value(ctx));
+    }
+    if present.has(Present::X_REAL_IP) {
+        headers.insert(&X_REAL_IP, address_value(ctx.client));
+    }
+    if present.has(Present::FORWARDED) {
+        headers.insert(header::FORWARDED, visible(forwarded_element(ctx)));
+    }
+    headers.insert(&X_FORWARDED_FOR, address_value(ctx.client));
     headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static(ctx.scheme));
-    headers.insert(&X_FORWARDED_PORT, port_value(ctx));
     match ctx.host {
         Some(host) => headers.insert(&X_FORWARDED_HOST, host.clone()),
         None => headers.remove(&X_FORWARDED_HOST),
     };
-    if headers.contains_key(header::FORWARDED) {
-        headers.insert(header::FORWARDED, visible(forwarded_element(ctx)));
-    }
 }
 
-fn extend(headers: &mut HeaderMap, ctx: &ForwardContext<'_>) {
-    append(headers, &X_FORWARDED_FOR, ctx.peer.to_canonical().to_string().as_bytes());
-    headers.entry(&X_REAL_IP).or_insert_with(|| address_value(ctx.client));
+fn extend(headers: &mut HeaderMap, present: Present, ctx: &ForwardContext<'_>) {
+    append(headers, &X_FORWARDED_FOR, ctx.client.to_canonical().to_string().as_bytes());
     headers.entry(&X_FORWARDED_PROTO).or_insert_with(|| HeaderValue::from_static(ctx.scheme));
-    headers.entry(&X_FORWARDED_PORT).or_insert_with(|| port_value(ctx));
     if let Some(host) = ctx.host {
         headers.entry(&X_FORWARDED_HOST).or_insert_with(|| host.clone());
     }
-    if headers.contains_key(header::FORWARDED) {
+    if present.has(Present::FORWARDED) {
         append(headers, &header::FORWARDED, &forwarded_element(ctx));
     }
 }
@@ -62,7 +64,26 @@ fn append(headers: &mut HeaderMap, name: &HeaderName, item: &[u8]) {
 }
 
 fn address_value(address: IpAddr) -> HeaderValue {
-    visible(address.to_canonical().to_string().into_bytes())
+    match address.to_canonical() {
+        IpAddr::V4(address) => visible(dotted(address)),
+        IpAddr::V6(address) => visible(address.to_string().into_bytes()),
+    }
+}
+
+/// An IPv4 address as text; every request has one written, and `Display` takes several times as long.
+fn dotted(address: Ipv4Addr) -> Vec<u8> {
+    let mut text = Vec::with_capacity("255.255.255.255.".len());
+    for octet in address.octets() {
+        if octet >= 100 {
+            text.push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            text.push(b'0' + octet / 10 % 10);
+        }
+        text.extend([b'0' + octet % 10, b'.']);
+    }
+    text.pop();
+    text
 }
 
 /// The port that the client asked for: the one in Host, else the scheme's.
@@ -75,7 +96,7 @@ fn port_value(ctx: &ForwardContext<'_>) -> HeaderValue {
 
 /// `for=192.0.2.1;proto=http;host="shop.example:8080"` (RFC 7239 section 4).
 fn forwarded_element(ctx: &ForwardContext<'_>) -> Vec<u8> {
-    let mut element = match ctx.peer.to_canonical() {
+    let mut element = match ctx.client.to_canonical() {
         IpAddr::V4(address) => format!("for={address}"),
         IpAddr::V6(address) => format!("for=\"[{address}]\""),
     };
@@ -93,4 +114,17 @@ fn is_quotable(host: &str) -> bool {
 /// A value made of visible characters and of values that have been headers already.
 fn visible(bytes: Vec<u8>) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::from(bytes)).expect("made of addresses and of header values")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv4_address_is_written_as_the_standard_library_writes_it() {
+        for octet in 0..=255 {
+            let address = Ipv4Addr::new(octet, 0, 255, 255 - octet);
+            assert_eq!(dotted(address), address.to_string().as_bytes());
+        }
+    }
 }

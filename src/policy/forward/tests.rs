@@ -26,7 +26,6 @@ fn sent(peer_trusted: bool, lines: &[(&'static str, &str)]) -> HeaderMap {
     let (host, request_id) =
         (HeaderValue::from_static("shop.example:8080"), HeaderValue::from_static("new-id"));
     let ctx = ForwardContext {
-        peer: ip(PEER),
         client: ip(PEER),
         peer_trusted,
         scheme: "http",
@@ -181,28 +180,28 @@ fn forwarding_headers_of_a_trusted_peer_are_kept_and_the_peer_is_added() {
 }
 
 #[test]
-fn forwarding_headers_are_set_where_there_were_none_and_forwarded_is_not() {
+fn for_proto_and_host_are_set_where_there_were_none_and_the_others_are_not() {
     for headers in [sent(true, &[]), sent(false, &[])] {
         assert_eq!(lines(&headers, "x-forwarded-for"), [PEER]);
         assert_eq!(lines(&headers, "x-forwarded-proto"), ["http"]);
         assert_eq!(lines(&headers, "x-forwarded-host"), ["shop.example:8080"]);
-        assert!(!headers.contains_key("forwarded"));
+        for name in ["x-forwarded-port", "x-real-ip", "forwarded"] {
+            assert!(!headers.contains_key(name), "{name}");
+        }
     }
 }
 
 #[test]
 fn a_request_without_host_says_nothing_about_the_host() {
-    let mut headers = map(&[("x-forwarded-host", "admin.example"), ("forwarded", "host=admin.example")]);
+    let mut headers = map(&[
+        ("x-forwarded-host", "admin.example"),
+        ("x-forwarded-port", "80"),
+        ("forwarded", "host=admin.example"),
+    ]);
     let request_id = HeaderValue::from_static("id");
-    let (peer, client) = (ip("::ffff:192.0.2.7"), ip(PEER));
-    let ctx = ForwardContext {
-        peer,
-        client,
-        peer_trusted: false,
-        scheme: "https",
-        host: None,
-        request_id: &request_id,
-    };
+    let client = ip("::ffff:192.0.2.7");
+    let ctx =
+        ForwardContext { client, peer_trusted: false, scheme: "https", host: None, request_id: &request_id };
     prepare_request(&mut headers, &ctx);
     assert!(!headers.contains_key("x-forwarded-host") && !headers.contains_key("host"));
     assert_eq!(lines(&headers, "x-forwarded-for"), [PEER]);

@@ -1,0 +1,40 @@
+//! What every test stands on: a [`Proxy`] under test, an [`Origin`] behind it, a [`Client`] before it.
+//!
+//! All three speak bytes. Every wait has a deadline, after which the test fails with what it was waiting for.
+
+use std::time::{Duration, Instant};
+
+mod client;
+mod message;
+mod origin;
+mod program;
+mod proxy;
+
+pub use client::Client;
+pub use message::Message;
+pub use origin::{Origin, Visit};
+pub use program::Program;
+pub use proxy::{Proxy, config, endpoints};
+
+/// No test waits for anything longer than this.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The smallest complete response.
+pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// Polls until `found` finds something.
+pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = found() {
+            return value;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A response of `body` with its length.
+pub fn ok_with(body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}

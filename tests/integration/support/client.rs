@@ -1,0 +1,83 @@
+//! A client that sends exactly the bytes it is given.
+
+use std::io::{BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use super::{DEADLINE, Message};
+
+/// One connection.
+pub struct Client {
+    stream: TcpStream,
+    reader: BufReader<TcpStream>,
+}
+
+impl Client {
+    /// Connects.
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("connect");
+        stream.set_read_timeout(Some(DEADLINE)).expect("read timeout");
+        stream.set_write_timeout(Some(DEADLINE)).expect("write timeout");
+        stream.set_nodelay(true).expect("nodelay");
+        let reader = BufReader::new(stream.try_clone().expect("clone"));
+        Self { stream, reader }
+    }
+
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.stream.write_all(bytes.as_ref()).expect("send");
+        self
+    }
+
+    /// Sends bytes, and does not mind if the other side has closed.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Ends the sending side.
+    pub fn finish(&mut self) -> &mut Self {
+        self.stream.shutdown(Shutdown::Write).expect("shutdown");
+        self
+    }
+
+    /// Reads one response to a GET or POST.
+    pub fn response(&mut self) -> Message {
+        self.response_to("GET").expect("a response, not the end of the connection")
+    }
+
+    /// Reads one response to `method`, or the end of the connection.
+    pub fn response_to(&mut self, method: &str) -> Option<Message> {
+        Message::read_response(&mut self.reader, method)
+    }
+
+    /// Sends a GET and reads the response.
+    pub fn get(&mut self, path: &str) -> Message {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: shop.example\r\n\r\n")).response()
+    }
+
+    /// Reads up to `most` bytes, as they come.
+    pub fn read_some(&mut self, most: usize) -> Vec<u8> {
+        let mut bytes = vec![0; most];
+        let count = self.reader.read(&mut bytes).expect("read");
+        bytes.truncate(count);
+        bytes
+    }
+
+    /// Reads everything up to the end of the connection.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // A reset is an end too.
+        drop(self.reader.read_to_end(&mut bytes));
+        bytes
+    }
+
+    /// Asserts that the other side closes without another byte.
+    pub fn expect_closed(&mut self) {
+        let rest = self.rest();
+        assert!(rest.is_empty(), "more came: {:?}", String::from_utf8_lossy(&rest));
+    }
+
+    /// The socket itself.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+}

@@ -1,0 +1,153 @@
+//! One HTTP/1 message as it stood on the wire.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::TcpStream;
+
+/// A request or a response, read to its end.
+#[derive(Debug, Clone, Default)]
+pub struct Message {
+    /// Start line and headers, up to and without the empty line.
+    pub head: String,
+    /// With the chunked framing taken off.
+    pub body: Vec<u8>,
+    /// Trailer lines, where there were any.
+    pub trailers: Vec<String>,
+    /// Whether the connection ended before the message did.
+    pub truncated: bool,
+}
+
+/// Where the body of a message ends.
+enum Framing {
+    None,
+    Length(u64),
+    Chunked,
+    Close,
+}
+
+impl Message {
+    /// The first line.
+    pub fn start_line(&self) -> &str {
+        self.head.lines().next().unwrap_or("")
+    }
+
+    /// The status of a response.
+    pub fn status(&self) -> u16 {
+        let word = self.start_line().split(' ').nth(1).unwrap_or("");
+        word.parse().unwrap_or_else(|_| panic!("no status in {:?}", self.head))
+    }
+
+    /// Every value of a header, in order.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).collect()
+    }
+
+    /// The value of a header that stands there once at most.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let all = self.all(name);
+        assert!(all.len() < 2, "{name} stands there more than once in {}", self.head);
+        all.first().copied()
+    }
+
+    /// `x-tillgate-reason`, or nothing.
+    pub fn reason(&self) -> &str {
+        self.header("x-tillgate-reason").unwrap_or("")
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Reads a request. `None` if the connection ends before one begins.
+    pub fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Self> {
+        let head = read_head(stream)?;
+        let mut message = Self { head, ..Self::default() };
+        let framing = message.declared().unwrap_or(Framing::None);
+        message.read_body(stream, &framing);
+        Some(message)
+    }
+
+    /// Reads a request's head only.
+    pub fn read_request_head(stream: &mut BufReader<TcpStream>) -> Option<Self> {
+        Some(Self { head: read_head(stream)?, ..Self::default() })
+    }
+
+    /// Reads the response to a request of `method`. `None` if the connection ends before one begins.
+    pub fn read_response(stream: &mut BufReader<TcpStream>, method: &str) -> Option<Self> {
+        let mut message = Self { head: read_head(stream)?, ..Self::default() };
+        let bare = method == "HEAD" || matches!(message.status(), 100..=199 | 204 | 304);
+        let framing = if bare { Framing::None } else { message.declared().unwrap_or(Framing::Close) };
+        message.read_body(stream, &framing);
+        Some(message)
+    }
+
+    fn declared(&self) -> Option<Framing> {
+        if self.all("transfer-encoding").iter().any(|value| value.eq_ignore_ascii_case("chunked")) {
+            return Some(Framing::Chunked);
+        }
+        let length = self.header("content-length")?;
+        Some(Framing::Length(length.parse().unwrap_or_else(|_| panic!("content-length: {length}"))))
+    }
+
+    fn read_body(&mut self, stream: &mut BufReader<TcpStream>, framing: &Framing) {
+        let read = match framing {
+            Framing::None => Ok(()),
+            Framing::Close => stream.read_to_end(&mut self.body).map(drop),
+            Framing::Length(length) => self.read_exactly(stream, *length),
+            Framing::Chunked => self.read_chunks(stream),
+        };
+        self.truncated = read.is_err();
+    }
+
+    fn read_exactly(&mut self, stream: &mut BufReader<TcpStream>, length: u64) -> io::Result<()> {
+        let read = stream.take(length).read_to_end(&mut self.body)? as u64;
+        if read == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    fn read_chunks(&mut self, stream: &mut BufReader<TcpStream>) -> io::Result<()> {
+        loop {
+            let line = read_line(stream)?;
+            let size = line.split(';').next().unwrap_or("").trim();
+            let size = u64::from_str_radix(size, 16).map_err(io::Error::other)?;
+            if size == 0 {
+                return self.read_trailers(stream);
+            }
+            self.read_exactly(stream, size)?;
+            read_line(stream)?;
+        }
+    }
+
+    fn read_trailers(&mut self, stream: &mut BufReader<TcpStream>) -> io::Result<()> {
+        loop {
+            let line = read_line(stream)?;
+            if line.is_empty() {
+                return Ok(());
+            }
+            self.trailers.push(line);
+        }
+    }
+}
+
+/// A line without its end.
+fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
+    let mut line = String::new();
+    if stream.read_line(&mut line)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn read_head(stream: &mut BufReader<TcpStream>) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_until(b'\n', &mut head) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(error) if head.is_empty() && error.kind() != io::ErrorKind::WouldBlock => return None,
+            Err(error) => panic!("no whole head: {error}; so far {:?}", String::from_utf8_lossy(&head)),
+        }
+    }
+    head.truncate(head.len() - 4);
+    Some(String::from_utf8_lossy(&head).into_owned())
+}

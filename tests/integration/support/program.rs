@@ -1,0 +1,69 @@
+//! The proxy as a process, for what only a process can show.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use super::DEADLINE;
+
+/// A running `tillgate`, killed on drop.
+pub struct Program {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Program {
+    /// Runs `tillgate` with `arguments` to its end.
+    pub fn output(arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_tillgate")).args(arguments).output().expect("run tillgate")
+    }
+
+    /// Starts `tillgate run` on a config file.
+    pub fn run(config: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tillgate"));
+        command.args(["run", "--log-format", "json", "--config"]).arg(config);
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("run tillgate");
+        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let (sender, lines) = channel();
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { child, lines }
+    }
+
+    /// Waits for a line of the process log that has `message`.
+    pub fn wait_for_log(&self, message: &str) -> serde_json::Value {
+        loop {
+            let line =
+                self.lines.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("no log line with {message:?}"));
+            if line.contains(message) {
+                return serde_json::from_str(&line).expect("a JSON log line");
+            }
+        }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let id = i32::try_from(self.child.id()).expect("a process id");
+        let pid = rustix::process::Pid::from_raw(id).expect("a process id");
+        rustix::process::kill_process(pid, signal).expect("kill");
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end and returns its exit code.
+    pub fn exit_code(mut self) -> Option<i32> {
+        super::eventually("the end of the process", || self.child.try_wait().expect("wait")).code()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
