@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::config::{self, Config, Connection, HashKey, Host, HostPort, LeastResponse, Timeouts};
+use crate::config::{self, Config, Connection, HashKey, Host, HostPort, LeastResponse, Strategy, Timeouts};
 use crate::policy::balance::Balancer;
 use crate::policy::endpoint::{Candidate, EndpointState};
 use crate::policy::forward::TrustedProxies;
@@ -84,7 +84,7 @@ impl Upstream {
     /// What requests are hashed by, for `consistent_hash`.
     pub fn hash_key(&self) -> Option<&HashKey> {
         match &self.config.strategy {
-            config::Strategy::ConsistentHash(key) => Some(key),
+            Strategy::ConsistentHash(key) => Some(key),
             _ => None,
         }
     }
@@ -252,10 +252,18 @@ fn build_upstream(
     };
     Arc::new(Upstream {
         name: known.map_or_else(|| Arc::from(config.name.as_str()), |known| Arc::clone(&known.name)),
-        balancer: Balancer::new(&config.strategy, endpoints.iter().map(candidate).collect()),
+        balancer: balancer(&config.strategy, endpoints.iter().map(candidate).collect(), known),
         endpoints,
         config: config.clone(),
     })
+}
+
+/// What is costly about a balancer is taken over from the one before where it is the same.
+fn balancer(strategy: &Strategy, candidates: Vec<Candidate>, known: Option<&Arc<Upstream>>) -> Balancer {
+    match known {
+        Some(known) => Balancer::renew(&known.balancer, strategy, candidates),
+        None => Balancer::new(strategy, candidates),
+    }
 }
 
 fn same_addresses(known: &Upstream, addresses: &[Resolved<'_>]) -> bool {

@@ -45,6 +45,12 @@ impl Table {
         self.weight
     }
 
+    /// Whether both are one table in memory.
+    #[cfg(test)]
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.slots, &other.slots)
+    }
+
     /// The candidates to try for `key`, without end: the owner of its slot, then the owners of slots that the key
     /// jumps to. Empty if no candidate has weight.
     ///
