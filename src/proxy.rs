@@ -3,8 +3,11 @@
 pub mod answer;
 pub mod body;
 pub mod exchange;
-pub mod forward;
+pub mod handle;
 pub mod reason;
+pub mod received;
+pub mod rewrite;
+pub mod send;
 pub mod view;
 
-pub use forward::handle;
+pub use handle::handle;

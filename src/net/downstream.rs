@@ -17,8 +17,12 @@ use tokio::net::TcpStream;
 
 use super::timers::{Timer, Timers};
 
+mod head_scan;
 mod library_answer;
 mod linger;
+
+pub use head_scan::Flaw;
+use head_scan::HeadScan;
 
 /// How long a connection that is to be closed, and has not had a request yet, may still bring its first.
 const LAST_REQUEST_WAIT: Duration = Duration::from_secs(1);
@@ -52,6 +56,7 @@ pub struct Connection {
     pub local: SocketAddr,
     waits: Waits,
     phase: Cell<Phase>,
+    scan: Cell<HeadScan>,
     read_timer: Timer,
     write_timer: Timer,
     write_wait: Cell<Duration>,
@@ -69,6 +74,7 @@ impl Connection {
             local,
             waits,
             phase: Cell::new(Phase::Busy),
+            scan: Cell::default(),
             read_timer: timers.timer(),
             write_timer: timers.timer(),
             write_wait: Cell::new(waits.idle),
@@ -81,10 +87,12 @@ impl Connection {
         Rc::new(connection)
     }
 
-    /// A request head is complete; its route decides from here how long things may take.
-    pub fn request_started(&self) {
+    /// A request head is complete; its route decides from here how long things may take. Returns what is wrong with
+    /// the head that the library does not say.
+    pub fn request_started(&self) -> Option<Flaw> {
         self.phase.set(Phase::Busy);
         self.read_timer.clear();
+        self.scan.take().flaw()
     }
 
     /// The response has been handed over whole; the connection waits for the next request.
@@ -130,11 +138,18 @@ impl Connection {
         self.heads_refused.get()
     }
 
-    fn bytes_arrived(&self) {
-        if self.phase.get() == Phase::Idle {
-            self.phase.set(Phase::Head);
-            self.read_timer.set(self.waits.header);
+    fn bytes_arrived(&self, bytes: &[u8]) {
+        match self.phase.get() {
+            Phase::Busy => return,
+            Phase::Head => {}
+            Phase::Idle => {
+                self.phase.set(Phase::Head);
+                self.read_timer.set(self.waits.header);
+            }
         }
+        let mut scan = self.scan.get();
+        scan.feed(bytes);
+        self.scan.set(scan);
     }
 
     fn refuse_head(&self) {
@@ -224,7 +239,7 @@ impl AsyncRead for Socket {
         let before = buf.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) {
             if buf.filled().len() > before {
-                self.connection.bytes_arrived();
+                self.connection.bytes_arrived(&buf.filled()[before..]);
             }
             return Poll::Ready(read);
         }

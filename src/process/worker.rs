@@ -23,7 +23,7 @@ use super::bound::{Bound, Seat};
 use crate::net::downstream::{Connection, Socket, Waits};
 use crate::net::timers::TICK;
 use crate::proxy;
-use crate::proxy::forward::Service;
+use crate::proxy::handle::Service;
 use crate::proxy::view::Worker;
 use crate::snapshot::{Id, Snapshot};
 use crate::telemetry::recorder::{Batch, Recorder};

@@ -3,22 +3,26 @@
 //! The record is made when the exchange is dropped, so that a request that is cancelled at any point is counted too.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use http::StatusCode;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 
 use super::body::{DownloadError, Progress};
 use super::reason::Reason;
 use super::view::Worker;
 use crate::config::Timeouts;
-use crate::net::downstream::Connection;
+use crate::net::downstream::{Connection, Flaw};
 use crate::net::timers::Timer;
 use crate::policy::endpoint::InFlight;
+use crate::policy::forward::{X_REQUEST_ID, client_address};
 use crate::policy::score::Outcome;
-use crate::snapshot::{Id, Route};
+use crate::snapshot::{Id, Route, Snapshot, Upstream};
 use crate::telemetry::access_log::Entry;
 use crate::telemetry::record::Record;
 
@@ -65,12 +69,12 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A request whose head has just arrived on `listener`.
-    pub fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>, listener: Id) -> Self {
+    /// A request whose head has just arrived on `listener`, and what is wrong with its framing.
+    pub fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>, listener: Id) -> (Self, Option<Flaw>) {
         let started = Instant::now();
         worker.timers.observe(started);
-        connection.request_started();
-        Self {
+        let flaw = connection.request_started();
+        let exchange = Self {
             worker: Rc::clone(worker),
             connection: Rc::clone(connection),
             started,
@@ -83,17 +87,25 @@ impl Exchange {
             record: Record::new(listener),
             log: None,
             completed: false,
+        };
+        (exchange, flaw)
+    }
+
+    /// Works out who the client is, and begins a line of the access log where one is written.
+    pub fn open_log(&mut self, snapshot: &Snapshot, peer: IpAddr, parts: &Parts) -> IpAddr {
+        let client = client_address(peer, &snapshot.trusted, &parts.headers);
+        if snapshot.access_log.is_some() {
+            let entry = Entry::new(client, &parts.method, parts.uri.to_string(), &parts.headers);
+            self.log = Some(Box::new(entry));
         }
+        client
     }
 
-    /// The entry this exchange will have in the access log.
-    pub fn log(&mut self, entry: Entry) {
-        self.log = Some(Box::new(entry));
-    }
-
-    /// The access log entry, where one is written.
-    pub fn log_entry(&mut self) -> Option<&mut Entry> {
-        self.log.as_deref_mut()
+    /// The request has the id that the endpoint is told.
+    pub fn log_request_id(&mut self, headers: &HeaderMap) {
+        if let Some(entry) = &mut self.log {
+            entry.request_id = headers.get(&X_REQUEST_ID).cloned();
+        }
     }
 
     /// The route decides how long things may take.
@@ -101,6 +113,9 @@ impl Exchange {
         self.record.route = Some(route.id);
         self.timeouts = route.timeouts;
         self.connection.allow_write_stall(route.timeouts.idle);
+        if let Some(entry) = &mut self.log {
+            entry.route = Some(Arc::clone(&route.name));
+        }
     }
 
     /// The request has a body on its way.
@@ -109,9 +124,14 @@ impl Exchange {
     }
 
     /// An endpoint has been picked.
-    pub fn sent_to(&mut self, endpoint: Id, in_flight: InFlight) {
-        self.record.endpoint = Some(endpoint);
-        self.in_flight = Some(in_flight);
+    pub fn sent_to(&mut self, upstream: &Upstream, index: usize) {
+        let endpoint = &upstream.endpoints[index];
+        self.record.endpoint = Some(endpoint.id);
+        self.in_flight = Some(upstream.state(index).begin());
+        if let Some(entry) = &mut self.log {
+            entry.upstream = Some(Arc::clone(&upstream.name));
+            entry.endpoint = Some(Arc::clone(&endpoint.name));
+        }
     }
 
     /// A new connection had to be made first: that is not the endpoint's time to answer.

@@ -1,0 +1,123 @@
+//! The path of one request, top to bottom.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use http::{Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+
+use super::answer::{self, Refusal};
+use super::body::{Download, RequestBody, ResponseBody};
+use super::exchange::Exchange;
+use super::reason::{Reason, Sent};
+use super::received::Received;
+use super::rewrite::rewrite;
+use super::send::{request_body, send};
+use super::view::{UpstreamView, View, Worker};
+use crate::net::downstream::{Connection, Flaw};
+use crate::net::pool::Lease;
+use crate::policy::forward::prepare_response;
+use crate::policy::head::Framing;
+use crate::snapshot::{Id, Route};
+
+/// What the requests of one connection share.
+#[derive(Debug)]
+pub struct Service {
+    /// The worker it was accepted on.
+    pub worker: Rc<Worker>,
+    /// The connection.
+    pub connection: Rc<Connection>,
+    /// The listener it came in by.
+    pub listener: Id,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+}
+
+/// Serves one request. Whatever goes wrong is an answer.
+///
+/// # Errors
+/// None.
+pub async fn handle(
+    service: Rc<Service>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let (mut exchange, flaw) = Exchange::begin(&service.worker, &service.connection, service.listener);
+    let json = answer::accepts_json(request.headers());
+    match forward(&service, &mut exchange, flaw, request).await {
+        Ok((response, lease)) => Ok(pass_back(&service, response, lease, exchange).await),
+        Err(refusal) => Ok(answer::refuse(refusal, json, exchange)),
+    }
+}
+
+async fn forward(
+    service: &Service,
+    exchange: &mut Exchange,
+    flaw: Option<Flaw>,
+    request: Request<Incoming>,
+) -> Result<(Response<Incoming>, Lease<RequestBody>), Refusal> {
+    let (mut parts, incoming) = request.into_parts();
+    let view = service.worker.view();
+    let client = exchange.open_log(&view.snapshot, service.connection.peer.ip(), &parts);
+    let received = Received::check(&parts, flaw)?;
+    let route = find_route(&view, &received)?;
+    exchange.routed(route);
+    admit(route, &received)?;
+    let upstream = view.upstream(route.upstream);
+    let endpoint = pick(service, exchange, upstream, received.sticky_key(&upstream.upstream, client))?;
+    let outgoing = received.outgoing();
+    let body = request_body(exchange, &outgoing, route.max_body, incoming).await;
+    rewrite(service, &view.snapshot, upstream, endpoint, outgoing, &mut parts);
+    exchange.log_request_id(&parts.headers);
+    let request = Request::from_parts(parts, body);
+    let (response, lease) = send(service, exchange, &upstream.pools[endpoint], request).await?;
+    refuse_switch(&response)?;
+    Ok((response, lease))
+}
+
+fn find_route<'a>(view: &'a View, received: &Received<'_>) -> Result<&'a Route, Reason> {
+    let found = view.snapshot.table.find(&received.head());
+    found.map(|index| &view.snapshot.routes[index]).ok_or(Reason::NoRoute)
+}
+
+/// A body that says it is too large is refused before any of it is read.
+fn admit(route: &Route, received: &Received<'_>) -> Result<(), Reason> {
+    match received.framing() {
+        Framing::Length(length) if length > route.max_body => Err(Reason::BodyTooLarge),
+        Framing::None | Framing::Length(_) | Framing::Chunked => Ok(()),
+    }
+}
+
+fn pick(
+    service: &Service,
+    exchange: &mut Exchange,
+    view: &UpstreamView,
+    key: Option<u64>,
+) -> Result<usize, Reason> {
+    let (mut cursor, mut rng) = (view.cursor.borrow_mut(), service.worker.rng.borrow_mut());
+    let upstream = &view.upstream;
+    let picked = upstream.balancer.pick(&mut cursor, key, |_| true, &mut rng).ok_or(Reason::NoEndpoint)?;
+    exchange.sent_to(upstream, picked);
+    Ok(picked)
+}
+
+/// Nobody asked to switch protocols: `Upgrade` does not go through.
+fn refuse_switch(response: &Response<Incoming>) -> Result<(), Refusal> {
+    match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => Err(Refusal::with_sent(Reason::BadResponse, Sent::Yes)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the endpoint's response the one the client gets.
+async fn pass_back(
+    service: &Service,
+    response: Response<Incoming>,
+    lease: Lease<RequestBody>,
+    exchange: Exchange,
+) -> Response<ResponseBody> {
+    let (mut parts, incoming) = response.into_parts();
+    prepare_response(&mut parts.headers);
+    parts.headers.entry(header::DATE).or_insert_with(|| service.worker.date());
+    parts.version = Version::HTTP_11;
+    Response::from_parts(parts, Download::new(incoming, lease, exchange).prefetch().await)
+}
