@@ -5,16 +5,20 @@
 use std::time::{Duration, Instant};
 
 mod client;
+mod dead;
 mod message;
 mod origin;
 mod program;
 mod proxy;
+mod setup;
 
 pub use client::Client;
+pub use dead::{Blackhole, Refuser};
 pub use message::Message;
 pub use origin::{Origin, Visit};
 pub use program::Program;
 pub use proxy::{Proxy, config, endpoints};
+pub use setup::Setup;
 
 /// No test waits for anything longer than this.
 pub const DEADLINE: Duration = Duration::from_secs(20);

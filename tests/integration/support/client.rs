@@ -54,6 +54,14 @@ impl Client {
         self.send(format!("GET {path} HTTP/1.1\r\nhost: shop.example\r\n\r\n")).response()
     }
 
+    /// Sends a POST of `body` with its length and reads the response.
+    pub fn post(&mut self, path: &str, body: &str) -> Message {
+        let length = body.len();
+        let request =
+            format!("POST {path} HTTP/1.1\r\nhost: shop.example\r\ncontent-length: {length}\r\n\r\n{body}");
+        self.send(request).response()
+    }
+
     /// Reads up to `most` bytes, as they come.
     pub fn read_some(&mut self, most: usize) -> Vec<u8> {
         let mut bytes = vec![0; most];

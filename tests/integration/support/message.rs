@@ -54,6 +54,11 @@ impl Message {
         self.header("x-tillgate-reason").unwrap_or("")
     }
 
+    /// The method and the target of a request, as in `GET /path`.
+    pub fn asks(&self) -> &str {
+        self.start_line().rsplit_once(' ').map_or("", |(asked, _)| asked)
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -114,7 +119,9 @@ impl Message {
                 return self.read_trailers(stream);
             }
             self.read_exactly(stream, size)?;
-            read_line(stream)?;
+            if !read_line(stream)?.is_empty() {
+                return Err(io::Error::other("a chunk is longer than it says"));
+            }
         }
     }
 
@@ -129,13 +136,11 @@ impl Message {
     }
 }
 
-/// A line without its end.
+/// A line without its end, which must be there.
 fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
     let mut line = String::new();
-    if stream.read_line(&mut line)? == 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    stream.read_line(&mut line)?;
+    line.strip_suffix("\r\n").map(str::to_owned).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 fn read_head(stream: &mut BufReader<TcpStream>) -> Option<String> {

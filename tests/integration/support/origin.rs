@@ -1,7 +1,7 @@
 //! An endpoint that does exactly what a test tells it to, and remembers what it was sent.
 
-use std::io::{BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,6 +18,7 @@ pub struct Origin {
 struct Seen {
     requests: Mutex<Vec<Message>>,
     connections: AtomicUsize,
+    ended: AtomicUsize,
     closed: AtomicBool,
 }
 
@@ -45,6 +46,15 @@ impl Visit {
         let request = Message::read_request_head(&mut self.reader)?;
         self.seen.requests.lock().expect("requests").push(request.clone());
         Some(request)
+    }
+
+    /// Waits for the proxy to close or reset the connection. Whether it did so without another byte.
+    pub fn closes(&mut self) -> bool {
+        let mut byte = [0];
+        match self.reader.read(&mut byte) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
     }
 
     /// Writes bytes as they are. Whether the proxy still took them.
@@ -101,6 +111,12 @@ impl Origin {
         eventually("requests at the origin", || (self.requests().len() >= requests).then_some(()));
     }
 
+    /// Waits until that many connections have ended, and what came on them is in [`requests`](Self::requests).
+    pub fn wait_for_ends(&self, connections: usize) {
+        let ended = || self.seen.ended.load(Ordering::SeqCst);
+        eventually("ends of connections", || (ended() >= connections).then_some(()));
+    }
+
     /// Connections made to it so far.
     pub fn connections(&self) -> usize {
         self.seen.connections.load(Ordering::SeqCst)
@@ -114,6 +130,14 @@ impl Visit {
         stream.set_nodelay(true).expect("nodelay");
         let reader = BufReader::new(stream.try_clone().expect("clone"));
         Self { reader, stream, number, seen }
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        // The connection is over for the proxy before it is counted as ended.
+        drop(self.stream.shutdown(Shutdown::Both));
+        self.seen.ended.fetch_add(1, Ordering::SeqCst);
     }
 }
 
