@@ -160,6 +160,7 @@ pub enum ResponseBody {
 pub struct Download {
     first: Option<Result<Frame<Bytes>, hyper::Error>>,
     incoming: Incoming,
+    failure: Option<DownloadError>,
     lease: Option<Lease<RequestBody>>,
     exchange: Exchange,
 }
@@ -167,7 +168,7 @@ pub struct Download {
 impl Download {
     /// Streams `incoming`, then puts the connection back.
     pub fn new(incoming: Incoming, lease: Lease<RequestBody>, exchange: Exchange) -> Self {
-        Self { first: None, incoming, lease: Some(lease), exchange }
+        Self { first: None, incoming, failure: None, lease: Some(lease), exchange }
     }
 
     /// Takes the first frame in if it is there already, so that head and body leave in one write.
@@ -180,7 +181,23 @@ impl Download {
         ResponseBody::Download(self)
     }
 
+    /// A failure is told one turn late: when a body fails, the server library forgets what it has not flushed, and
+    /// that may be the head. A client that gets nothing at all takes the request for one it may send again.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        if let Some(failure) = self.failure.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        let next = ready!(self.poll_endpoint(cx));
+        if let Some(Err(failure)) = next {
+            self.exchange.response_failed(&failure);
+            self.failure = Some(failure);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(next)
+    }
+
+    fn poll_endpoint(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(first.map_err(DownloadError::Endpoint)));
         }
@@ -191,10 +208,14 @@ impl Download {
         Poll::Ready(next.map(|frame| frame.map_err(DownloadError::Endpoint)))
     }
 
+    fn is_over(&self) -> bool {
+        self.first.is_none() && self.failure.is_none() && self.incoming.is_end_stream()
+    }
+
     fn pass(&mut self, frame: &Frame<Bytes>) {
         let bytes = frame.data_ref().map_or(0, Buf::remaining);
         self.exchange.response_moved(bytes as u64);
-        if self.first.is_none() && self.incoming.is_end_stream() {
+        if self.is_over() {
             self.finish();
         }
     }
@@ -245,7 +266,7 @@ impl Body for ResponseBody {
                 let next = ready!(download.poll_next(cx));
                 match &next {
                     Some(Ok(frame)) => download.pass(frame),
-                    Some(Err(error)) => download.exchange.response_failed(error),
+                    Some(Err(_)) => {}
                     None => download.finish(),
                 }
                 Poll::Ready(next)
@@ -256,7 +277,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own(bytes) => bytes.is_none(),
-            Self::Download(download) => download.first.is_none() && download.incoming.is_end_stream(),
+            Self::Download(download) => download.is_over(),
         }
     }
 
