@@ -48,7 +48,9 @@ fn benches(criterion: &mut Criterion) {
     group.bench_function("parse/10000", |bench| bench.iter(|| config(black_box(&yaml))));
     group.bench_function("build/10000", |bench| bench.iter(|| snapshot(parsed.clone(), None)));
     group.bench_function("rebuild/10000", |bench| bench.iter(|| snapshot(parsed.clone(), Some(&first))));
-    group.bench_function("reload/10000", |bench| bench.iter(|| snapshot(config(black_box(&yaml)), Some(&first))));
+    group.bench_function("reload/10000", |bench| {
+        bench.iter(|| snapshot(config(black_box(&yaml)), Some(&first)))
+    });
     group.finish();
 }
 

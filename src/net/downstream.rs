@@ -62,6 +62,7 @@ pub struct Connection {
     write_wait: Cell<Duration>,
     closing: Cell<bool>,
     linger: Cell<bool>,
+    reset: Cell<bool>,
     heads_refused: Cell<u32>,
     task: RefCell<Option<Waker>>,
 }
@@ -80,6 +81,7 @@ impl Connection {
             write_wait: Cell::new(waits.idle),
             closing: Cell::new(false),
             linger: Cell::new(false),
+            reset: Cell::new(false),
             heads_refused: Cell::new(0),
             task: RefCell::new(None),
         };
@@ -109,6 +111,11 @@ impl Connection {
     /// The connection will be closed with request bytes unread; read them out first (see [`linger`]).
     pub fn linger_on_close(&self) {
         self.linger.set(true);
+    }
+
+    /// The connection will end by a reset: its end would otherwise be taken for that of a whole response.
+    pub fn reset_on_close(&self) {
+        self.reset.set(true);
     }
 
     /// Asks the connection to finish what it is doing and close.
@@ -227,6 +234,15 @@ impl Socket {
             self.connection.refuse_head();
         }
         self.answer.is_some()
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.connection.reset.get() {
+            // Fails only if the other side was quicker, and then there is nobody left to be misled.
+            let _ = self.stream.set_zero_linger();
+        }
     }
 }
 

@@ -65,6 +65,7 @@ pub struct Exchange {
     in_flight: Option<InFlight>,
     record: Record,
     log: Option<Box<Entry>>,
+    reads_to_end: bool,
     completed: bool,
 }
 
@@ -86,6 +87,7 @@ impl Exchange {
             in_flight: None,
             record: Record::new(listener),
             log: None,
+            reads_to_end: false,
             completed: false,
         };
         (exchange, flaw)
@@ -99,6 +101,11 @@ impl Exchange {
             self.log = Some(Box::new(entry));
         }
         client
+    }
+
+    /// The client knows no chunks: it takes the end of the connection for the end of the response.
+    pub fn client_reads_to_end(&mut self) {
+        self.reads_to_end = true;
     }
 
     /// The request has the id that the endpoint is told.
@@ -171,6 +178,9 @@ impl Exchange {
     pub fn response_failed(&mut self, _error: &DownloadError) {
         self.record.outcome = Outcome::Failure;
         self.record.truncated = true;
+        if self.reads_to_end {
+            self.connection.reset_on_close();
+        }
     }
 
     /// The response has been passed on whole. Returns when.

@@ -43,6 +43,9 @@ pub async fn handle(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (mut exchange, flaw) = Exchange::begin(&service.worker, &service.connection, service.listener);
     let json = answer::accepts_json(request.headers());
+    if request.version() == Version::HTTP_10 {
+        exchange.client_reads_to_end();
+    }
     match forward(&service, &mut exchange, flaw, request).await {
         Ok((response, lease)) => Ok(pass_back(&service, response, lease, exchange).await),
         Err(refusal) => Ok(answer::refuse(refusal, json, exchange)),
