@@ -1,6 +1,6 @@
 //! A client that sends exactly the bytes it is given.
 
-use std::io::{BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use super::{DEADLINE, Message};
@@ -49,6 +49,11 @@ impl Client {
         Message::read_response(&mut self.reader, method)
     }
 
+    /// Reads one response, unless the connection ends or is reset first.
+    pub fn try_response(&mut self) -> Option<Message> {
+        self.response_to("GET")
+    }
+
     /// Sends a GET and reads the response.
     pub fn get(&mut self, path: &str) -> Message {
         self.send(format!("GET {path} HTTP/1.1\r\nhost: shop.example\r\n\r\n")).response()
@@ -68,6 +73,13 @@ impl Client {
         let count = self.reader.read(&mut bytes).expect("read");
         bytes.truncate(count);
         bytes
+    }
+
+    /// Reads a response of a length and drops its body as it comes. How many bytes of it came.
+    pub fn drop_body(&mut self) -> u64 {
+        let head = Message::read_request_head(&mut self.reader).expect("a response");
+        let length = head.header("content-length").and_then(|length| length.parse().ok()).expect("a length");
+        io::copy(&mut (&mut self.reader).take(length), &mut io::sink()).expect("read")
     }
 
     /// Reads everything up to the end of the connection.
