@@ -1,0 +1,27 @@
+# Each target is a command that a person could type; what it does stands in scripts/.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt bench bench-peers
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+demo: ## Build, start the services and Tillgate on config.example.yaml, say what to try; Ctrl-C stops all
+	@scripts/demo.sh
+
+test: ## Install what the tests need, and run them all
+	scripts/test.sh
+
+lint: ## Formatting, clippy, documentation, shell scripts, licences and advisories of dependencies
+	scripts/lint.sh
+
+fmt: ## Format the code
+	cargo fmt --all
+
+bench: ## Criterion benches of the hot functions
+	cargo bench --locked
+
+bench-peers: ## Tillgate beside nginx and HAProxy; ROUNDS=3 SECONDS=2 for a short run
+	scripts/install-deps.sh bench-peers
+	cargo build --release --locked
+	python3 benches/peers/run.py

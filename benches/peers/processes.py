@@ -1,0 +1,112 @@
+"""The servers that are measured: started on free ports, pinned to a core, watched through /proc, stopped by their id."""
+
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+START_DEADLINE = 10  # seconds
+STOP_DEADLINE = 5  # seconds
+
+
+class Failure(Exception):
+    """A server that did not do as it was told."""
+
+
+class Servers:
+    """Those that run. Leaving the `with` stops them all."""
+
+    def __init__(self, folder, templates):
+        self.folder, self.templates, self.running = folder, templates, []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for server in self.running:
+            server.process.terminate()
+        for server in self.running:
+            server.reap()
+
+    def start(self, name, command, cpu, values):
+        """`command` is the name of a template and the words that come before the path of what is made from it."""
+        template, words = command
+        port = free_port()
+        config = self.folder / f"{name}-{template}"
+        config.write_text(filled(self.templates / template, {"DIR": self.folder, "PORT": port, **values}))
+        log = self.folder / f"{name}.log"
+        with log.open("wb") as output:
+            pinned = ["taskset", "-c", str(cpu), *map(str, words), str(config)]
+            process = subprocess.Popen(pinned, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        server = Server(name, port, process)
+        self.running.append(server)
+        server.await_port(log)
+        return server
+
+
+def filled(template, values):
+    text = template.read_text()
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", str(value))
+    return text
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """taskset becomes the server, so the child's id is the server's."""
+
+    def __init__(self, name, port, process):
+        self.name, self.port, self.process = name, port, process
+
+    def await_port(self, log):
+        deadline = time.monotonic() + START_DEADLINE
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise Failure(f"{self.name} did not start:\n{log.read_text(errors='replace').strip()}")
+
+    def reap(self):
+        try:
+            self.process.wait(STOP_DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def cpu_seconds(self):
+        """User and system time of all threads of all processes, those of a master's workers too."""
+        ticks = 0
+        for pid in self.pids():
+            # The name in parentheses may hold spaces; utime and stime are fields 14 and 15.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / TICKS_PER_SECOND
+
+    def resident_bytes(self):
+        """Sum of VmRSS; what master and worker share counts twice."""
+        kib = 0
+        for pid in self.pids():
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            kib += next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+        return kib * 1024
+
+    def pids(self):
+        pid = self.process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
+def core_seconds(cpu):
+    """Time that a core spent in any process, and that the host took from it. Interrupts are left out."""
+    lines = Path("/proc/stat").read_text().splitlines()
+    fields = next(line.split()[1:] for line in lines if line.startswith(f"cpu{cpu} "))
+    user, nice, system, _idle, _iowait, _irq, _softirq, steal = map(int, fields[:8])
+    return (user + nice + system + steal) / TICKS_PER_SECOND

@@ -1,0 +1,114 @@
+"""What is printed: the machine, and a table for each workload that reads as text and as Markdown."""
+
+import os
+import platform
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+# Share of the proxy's core that went to somebody else, from which on a run is called disturbed.
+DISTURBED = 0.05
+HEADER = ["workload", "proxy", "requests/s", "p50 ms", "p99 ms", "CPU us/request", "core busy", "RSS MiB", "upstream connects"]
+
+
+@dataclass
+class Round:
+    """One proxy under load for some seconds. Times in seconds, except where the name says otherwise."""
+
+    requests_per_second: float
+    p50: float
+    p99: float
+    cpu_us: float  # per request
+    core_busy: float  # share of the proxy's core that the proxy used
+    others: float  # share of it that others used
+    resident: int  # bytes
+    opened: int  # connections to the backend
+
+
+def print_machine(options, tools):
+    print(f"machine   {cpu_model()}, {os.cpu_count()} cores, Linux {platform.release()}")
+    print(f"versions  {first_line(options.tillgate, '--version')}; {nginx_version(tools)}; {haproxy_version(tools)}; wrk 1 thread")
+    print(f"cores     proxy on {options.proxy_cpu}, wrk and backend on {options.load_cpu}")
+    print(f"load      {options.connections} connections, {options.rounds} rounds of {options.seconds} s, median of rounds")
+    print(f"others    load average {os.getloadavg()[0]:.2f} at the start")
+
+
+def cpu_model():
+    match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return match[1] if match else platform.machine()
+
+
+def nginx_version(tools):
+    return first_line(tools["nginx"], "-v").replace("nginx version: ", "")
+
+
+def haproxy_version(tools):
+    return " ".join(first_line(tools["haproxy"], "-v").split()[:3])
+
+
+def first_line(tool, flag):
+    output = subprocess.run([tool, flag], capture_output=True, text=True, check=True)
+    return (output.stdout or output.stderr).splitlines()[0]
+
+
+def print_workload(workload, results):
+    print()
+    print_table([HEADER, *(row(workload, name, rounds) for name, rounds in results.items())])
+    print()
+    print(ratio(results))
+    for warning in warnings(results):
+        print(f"WARNING: {warning}")
+
+
+def row(workload, name, rounds):
+    def mid(field):
+        return median(getattr(one, field) for one in rounds)
+
+    return [
+        workload,
+        name,
+        f"{mid('requests_per_second'):.0f}",
+        f"{mid('p50') * 1e3:.2f}",
+        f"{mid('p99') * 1e3:.2f}",
+        f"{mid('cpu_us'):.1f}",
+        f"{mid('core_busy') * 100:.0f} %",
+        f"{mid('resident') / 2**20:.1f}",
+        f"{mid('opened'):.0f}",
+    ]
+
+
+def print_table(rows):
+    widths = [max(map(len, column)) for column in zip(*rows)]
+
+    def line(cells):
+        return "| " + " | ".join(cells) + " |"
+
+    def aligned(cells):
+        texts = [cell.ljust(width) for cell, width in zip(cells[:2], widths[:2])]
+        return texts + [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:])]
+
+    print(line(aligned(rows[0])))
+    print(line(["-" * width for width in widths[:2]] + ["-" * (width - 1) + ":" for width in widths[2:]]))
+    for cells in rows[1:]:
+        print(line(aligned(cells)))
+
+
+def ratio(results):
+    """Round by round, against the peer whose median is the lower: what slows a whole round cancels out."""
+    peers = [name for name in results if name != "tillgate"]
+    best = min(peers, key=lambda name: median(one.cpu_us for one in results[name]))
+    ratios = [ours.cpu_us / theirs.cpu_us for ours, theirs in zip(results["tillgate"], results[best])]
+    return (
+        f"CPU per request: tillgate costs {median(ratios):.2f} x {best}, the better of the two"
+        f" ({min(ratios):.2f} to {max(ratios):.2f} over the rounds)"
+    )
+
+
+def warnings(results):
+    for name, rounds in results.items():
+        disturbed = sum(one.others > DISTURBED for one in rounds)
+        if disturbed:
+            worst = max(one.others for one in rounds)
+            yield f"{name}: others used the proxy's core in {disturbed} of {len(rounds)} rounds, up to {worst * 100:.0f} %"

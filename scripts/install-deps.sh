@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Installs what a task needs and the machine has not: scripts/install-deps.sh demo|test|lint|bench-peers...
+# Looks for the command first, so that nothing is asked of apt or of the network when all is there.
+set -euo pipefail
+
+# Command and the Debian package that has it.
+declare -A PACKAGE_OF=(
+    [cc]=build-essential
+    [curl]=curl
+    [haproxy]=haproxy
+    [nc]=netcat-openbsd
+    [nginx]=nginx-light
+    [pkg-config]=pkg-config
+    [python3]=python3
+    [shellcheck]=shellcheck
+    [ss]=iproute2
+    [taskset]=util-linux
+    [wrk]=wrk
+)
+# Those that Debian starts as a service once installed.
+SERVICES=(nginx haproxy)
+
+main() {
+    local task
+    (($# > 0)) || fail "say what for: demo, test, lint or bench-peers"
+    # Where Debian puts nginx and haproxy, and cargo what it installs; neither is on everybody's PATH.
+    PATH="$PATH:/usr/sbin:/sbin:${CARGO_HOME:-$HOME/.cargo}/bin"
+    need_cargo
+    for task in "$@"; do
+        install_for "$task"
+    done
+}
+
+install_for() {
+    case $1 in
+        demo) need_commands cc pkg-config curl wrk ss ;;
+        test) need_commands cc pkg-config curl wrk nginx nc ss ;;
+        lint)
+            need_commands cc pkg-config shellcheck
+            need_cargo_deny
+            ;;
+        bench-peers) need_commands cc pkg-config wrk nginx haproxy python3 taskset ;;
+        *) fail "unknown task '$1': demo, test, lint or bench-peers" ;;
+    esac
+}
+
+need_cargo() {
+    command -v cargo >/dev/null || fail "cargo is missing: https://rustup.rs says how to install Rust"
+}
+
+need_commands() {
+    local command missing=()
+    for command in "$@"; do
+        command -v "$command" >/dev/null || missing+=("${PACKAGE_OF[$command]}")
+    done
+    ((${#missing[@]} == 0)) || apt_install "${missing[@]}"
+}
+
+# Compiled once, in some minutes; 0.20 is what deny.toml is written for.
+need_cargo_deny() {
+    command -v cargo-deny >/dev/null || cargo install cargo-deny --locked --version '^0.20'
+}
+
+apt_install() {
+    echo "installing $*"
+    command -v apt-get >/dev/null || fail "no apt-get here; install these by hand: $*"
+    hold_services
+    trap release_services EXIT
+    as_root apt-get update -q </dev/null
+    # RUNLEVEL=1 (single user) keeps init scripts from starting services where there is no systemd.
+    as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+        apt-get install -qy --no-install-recommends "$@" </dev/null
+    release_services
+    trap - EXIT
+}
+
+# Debian starts a service when its package is installed, which would take port 80. The tests and benches start their own
+# processes on free ports, so the unit is masked for as long as apt runs, and left disabled. A service that was there
+# before is not touched.
+HELD=()
+
+hold_services() {
+    local service unit
+    for service in "${SERVICES[@]}"; do
+        unit=/etc/systemd/system/$service.service
+        command -v "$service" >/dev/null || [[ -e $unit || -L $unit ]] || hold "$service" "$unit"
+    done
+}
+
+hold() {
+    as_root mkdir -p "$(dirname "$2")"
+    as_root ln -s /dev/null "$2"
+    HELD+=("$1")
+}
+
+release_services() {
+    local service
+    for service in "${HELD[@]}"; do
+        as_root rm -f "/etc/systemd/system/$service.service"
+        command -v "$service" >/dev/null || continue
+        as_root update-rc.d "$service" disable
+    done
+    HELD=()
+}
+
+as_root() {
+    if ((EUID == 0)); then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        fail "needs root, and there is no sudo: $*"
+    fi
+}
+
+fail() {
+    echo "install-deps: $*" >&2
+    exit 1
+}
+
+main "$@"
