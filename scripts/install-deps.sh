@@ -45,7 +45,7 @@ install_for() {
 }
 
 need_cargo() {
-    command -v cargo >/dev/null || fail "cargo is missing: https://rustup.rs says how to install Rust"
+    command -v cargo >/dev/null || fail "cargo is missing; install Rust first (rust-version in Cargo.toml says which), best with rustup"
 }
 
 need_commands() {

@@ -39,8 +39,8 @@ def parsed(text, url):
     return Figures(
         requests=int(found(r"(\d+) requests in", text)),
         requests_per_second=float(found(r"Requests/sec:\s+([\d.]+)", text)),
-        p50=duration(found(r"50%\s+(\S+)", text)),
-        p99=duration(found(r"99%\s+(\S+)", text)),
+        p50=duration(found(r"(?m)^\s+50%\s+(\S+)", text)),
+        p99=duration(found(r"(?m)^\s+99%\s+(\S+)", text)),
     )
 
 

@@ -105,8 +105,9 @@ class Server:
 
 
 def core_seconds(cpu):
-    """Time that a core spent in any process, and that the host took from it. Interrupts are left out."""
+    """Time that a core was busy with anything, interrupts and what the host took from it included."""
     lines = Path("/proc/stat").read_text().splitlines()
     fields = next(line.split()[1:] for line in lines if line.startswith(f"cpu{cpu} "))
-    user, nice, system, _idle, _iowait, _irq, _softirq, steal = map(int, fields[:8])
-    return (user + nice + system + steal) / TICKS_PER_SECOND
+    # Guest time, fields 9 and 10, is part of the first two already.
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
+    return (user + nice + system + irq + softirq + steal) / TICKS_PER_SECOND
