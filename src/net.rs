@@ -1,6 +1,7 @@
 //! Sockets: listening, accepted connections, and the pool of connections to endpoints. Knows nothing of routes.
 
 pub mod downstream;
+mod fair;
 pub mod listen;
 pub mod pool;
 pub mod timers;

@@ -17,6 +17,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::fair::Fair;
 use crate::config::Connection as Settings;
 
 /// After this long unused, a connection gets one turn of the event loop to report that it was closed.
@@ -151,7 +152,7 @@ where
             connecting.await.map_err(|_| ConnectError::TimedOut(timeout))?.map_err(ConnectError::Failed)?;
         stream.set_nodelay(true).map_err(ConnectError::Failed)?;
         let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(ConnectError::Handshake)?;
+            http1::handshake(TokioIo::new(Fair::new(stream))).await.map_err(ConnectError::Handshake)?;
         // The task ends when the pool and the request drop the sender, or when the endpoint closes. What went wrong
         // reaches the request through the sender, so its result says nothing new.
         tokio::task::spawn_local(async move { drop(connection.await) });
