@@ -231,6 +231,6 @@ fn bytes(
 }
 
 fn histogram(durations: &Durations) -> (f64, u64, Vec<(f64, u64)>) {
-    let bounds = BUCKETS.into_iter().chain([f64::MAX]);
+    let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
     (durations.sum, durations.count(), bounds.zip(durations.counts).collect())
 }
