@@ -20,8 +20,11 @@ const REFUSED: u8 = 2;
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    /// The config file to serve, where no command is given.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
-    run: Option<Run>,
+    log: Log,
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,17 +62,18 @@ struct Log {
 
 /// Does what was typed.
 pub fn run(cli: Cli) -> ExitCode {
-    match (cli.command, cli.run) {
-        (Some(Command::Run(run)), _) | (None, Some(run)) => serve_file(&run),
+    match (cli.command, cli.config) {
+        (Some(Command::Run(run)), _) => serve_file(run.config, run.log.log_format),
+        (None, Some(config)) => serve_file(config, cli.log.log_format),
         (Some(Command::Proxy(proxy)), _) => proxy::run(&proxy),
         (Some(Command::Check(check)), _) => check_file(&check.config),
         (None, None) => missing_command(),
     }
 }
 
-fn serve_file(run: &Run) -> ExitCode {
-    log::start(run.log.log_format);
-    serve(Source::File(run.config.clone()), true)
+fn serve_file(config: PathBuf, log_format: log::Format) -> ExitCode {
+    log::start(log_format);
+    serve(Source::File(config), true)
 }
 
 /// Serves until a signal says to stop.
