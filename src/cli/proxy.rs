@@ -17,6 +17,9 @@ pub(super) struct Proxy {
     /// The endpoints.
     #[arg(long, value_name = "ADDR", required = true, num_args = 1..)]
     to: Vec<String>,
+    /// Where the admin server listens: an address, `unix:/PATH` or `off`.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9900")]
+    admin: String,
     /// Print the YAML this stands for, to start a config file from, and end.
     #[arg(long)]
     print_config: bool,
@@ -40,7 +43,12 @@ pub(super) fn run(proxy: &Proxy) -> ExitCode {
 
 /// Goes through the text of a config, so that flags are held to the same rules as a file.
 fn config_of(proxy: &Proxy) -> Result<Config, config::Problems> {
+    let admin = match proxy.admin.as_str() {
+        "off" => "off".into(),
+        address => serde_json::json!({ "address": address }),
+    };
     let text = serde_json::json!({
+        "admin": admin,
         "listeners": { "web": { "address": proxy.listen.to_string() } },
         "upstreams": { "endpoints": { "endpoints": proxy.to } },
         "routes": [{ "name": "all", "match": { "path_prefix": "/" }, "upstream": "endpoints" }],
