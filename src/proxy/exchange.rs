@@ -97,7 +97,7 @@ impl Exchange {
     pub fn open_log(&mut self, snapshot: &Snapshot, peer: IpAddr, parts: &Parts) -> IpAddr {
         let client = client_address(peer, &snapshot.trusted, &parts.headers);
         if snapshot.access_log.is_some() {
-            let entry = Entry::new(client, &parts.method, parts.uri.to_string(), &parts.headers);
+            let entry = Entry::new(client, parts);
             self.log = Some(Box::new(entry));
         }
         client

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Version, header};
 use serde::Serialize;
 
 use crate::telemetry::record::Record;
@@ -22,6 +23,8 @@ pub struct Entry {
     pub method: Method,
     /// As sent, with the query.
     pub target: String,
+    /// As sent.
+    pub version: Version,
     /// As sent.
     pub host: Option<HeaderValue>,
     /// As sent.
@@ -40,13 +43,14 @@ pub struct Entry {
 
 impl Entry {
     /// What the head says.
-    pub fn new(client: IpAddr, method: &Method, target: String, headers: &HeaderMap) -> Self {
-        let get = |name: HeaderName| headers.get(name).cloned();
+    pub fn new(client: IpAddr, head: &Parts) -> Self {
+        let get = |name: HeaderName| head.headers.get(name).cloned();
         Self {
             time: SystemTime::now(),
             client,
-            method: method.clone(),
-            target,
+            method: head.method.clone(),
+            target: head.uri.to_string(),
+            version: head.version,
             host: get(header::HOST),
             referer: get(header::REFERER),
             user_agent: get(header::USER_AGENT),
@@ -109,7 +113,7 @@ pub(super) fn write_json(out: &mut Vec<u8>, entry: &Entry, record: &Record) {
 
 /// Apache's combined format: `host ident user [time] "request" status bytes "referer" "agent"`.
 pub(super) fn write_combined(out: &mut Vec<u8>, entry: &Entry, record: &Record) {
-    let request = quoted(format!("{} {} HTTP/1.1", entry.method, entry.target).as_bytes());
+    let request = quoted(format!("{} {} {:?}", entry.method, entry.target, entry.version).as_bytes());
     let referer = quoted(entry.referer.as_ref().map_or(b"-", HeaderValue::as_bytes));
     let agent = quoted(entry.user_agent.as_ref().map_or(b"-", HeaderValue::as_bytes));
     let time = clf_time(entry.time);
@@ -159,9 +163,9 @@ mod tests {
     use crate::snapshot::Id;
 
     fn entry(agent: &'static str) -> Entry {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
-        let mut entry = Entry::new(IpAddr::from([192, 0, 2, 7]), &Method::GET, "/p?q=\"".into(), &headers);
+        let request = http::Request::get("/p?q=\"").header(header::USER_AGENT, agent).body(());
+        let (head, ()) = request.expect("a request").into_parts();
+        let mut entry = Entry::new(IpAddr::from([192, 0, 2, 7]), &head);
         entry.time = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(971_186_136_500);
         entry
     }
