@@ -39,15 +39,15 @@ pub struct BindError {
 }
 
 impl Listener {
-    /// Binds what the config names.
+    /// Binds what the config names. `open` is where the admin server that is to be replaced listens.
     ///
     /// # Errors
     /// What the operating system said.
-    pub fn bind(config: &Admin) -> Result<Self, BindError> {
+    pub fn bind(config: &Admin, open: Option<SocketAddr>) -> Result<Self, BindError> {
         match config {
             Admin::Off => Ok(Self::Off),
             Admin::Tcp(address) => {
-                bind_tcp(*address).map_err(|error| BindError { address: address.to_string(), error })
+                bind_tcp(*address, open).map_err(|error| BindError { address: address.to_string(), error })
             }
             Admin::Unix(path) => bind_unix(path)
                 .map_err(|error| BindError { address: format!("unix:{}", path.display()), error }),
@@ -55,8 +55,8 @@ impl Listener {
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
-    listen::claim(address)?;
+fn bind_tcp(address: SocketAddr, open: Option<SocketAddr>) -> io::Result<Listener> {
+    listen::claim(address, open)?;
     let mut sockets = listen::bind_all(address, 1)?;
     Ok(Listener::Tcp(sockets.remove(0)))
 }

@@ -35,10 +35,13 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Whether somebody else already accepts connections there: `SO_REUSEPORT` would silently share the port with
 /// another process of the same user, and half the traffic would go to it.
 ///
+/// An address that overlaps one of `ours` cannot be asked for, and need not be: a listener that moves from every
+/// interface to one of them shares its port with itself for a moment.
+///
 /// # Errors
 /// The address is in use, or the operating system refuses it.
-pub fn claim(address: SocketAddr) -> io::Result<()> {
-    if address.port() == 0 {
+pub fn claim(address: SocketAddr, ours: impl IntoIterator<Item = SocketAddr>) -> io::Result<()> {
+    if address.port() == 0 || ours.into_iter().any(|ours| overlaps(ours, address)) {
         return Ok(());
     }
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -47,6 +50,11 @@ pub fn claim(address: SocketAddr) -> io::Result<()> {
         socket.set_only_v6(true)?;
     }
     socket.bind(&address.into())
+}
+
+fn overlaps(a: SocketAddr, b: SocketAddr) -> bool {
+    let any = a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() == b.port() && (a.ip() == b.ip() || any && a.is_ipv4() == b.is_ipv4())
 }
 
 #[cfg(test)]
@@ -65,7 +73,7 @@ mod tests {
     fn a_port_that_another_process_serves_is_not_shared_with_it() {
         let taken = bind_all(SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("bind");
         let address = taken[0].local_addr().expect("address");
-        let refused = claim(address).expect_err("claimed a port in use");
+        let refused = claim(address, []).expect_err("claimed a port in use");
         assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
     }
 }

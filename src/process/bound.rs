@@ -125,9 +125,7 @@ pub fn retune(listeners: &[config::Listener], open: &[Arc<Bound>]) {
 fn bind(config: &config::Listener, open: &[Arc<Bound>], workers: usize) -> Result<Opened, BindError> {
     let failed = |error| BindError { listener: config.name.clone(), address: config.address, error };
     // A listener that was renamed keeps its address: the old sockets and the new ones share it for a moment.
-    if !open.iter().any(|bound| bound.address == config.address) {
-        listen::claim(config.address).map_err(failed)?;
-    }
+    listen::claim(config.address, open.iter().map(|bound| bound.address)).map_err(failed)?;
     let sockets = listen::bind_all(config.address, workers).map_err(failed)?;
     let address = sockets[0].local_addr().map_err(failed)?;
     let bound = Bound {

@@ -210,6 +210,6 @@ impl Control {
         if next.config.admin == self.snapshot().config.admin {
             return Ok(None);
         }
-        Ok(Some(admin::Listener::bind(&next.config.admin)?))
+        Ok(Some(admin::Listener::bind(&next.config.admin, self.admin_address())?))
     }
 }

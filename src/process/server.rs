@@ -89,7 +89,7 @@ impl Server {
         let snapshot = Arc::new(compiled.snapshot);
         let count = worker_count(snapshot.config.workers);
         let change = bound::plan(&snapshot.config.listeners, &[], count.get())?;
-        let admin = admin::Listener::bind(&snapshot.config.admin)
+        let admin = admin::Listener::bind(&snapshot.config.admin, None)
             .map_err(|error| StartError::Config(error.into()))?;
         let mut figures = Figures::default();
         figures.follow(&snapshot, Instant::now());
