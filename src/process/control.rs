@@ -234,6 +234,9 @@ impl Run {
                 tracing::error!("a worker panicked");
             }
         }
+        if control.snapshot().access_log.as_ref().is_some_and(|log| !log.settle(LAST_WAIT)) {
+            tracing::warn!("the last lines of the access log were not written in time");
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use crate::config::{self, LogFormat, LogTarget};
 
@@ -24,11 +25,19 @@ const QUEUE: usize = 256;
 /// A buffer this long is handed over without waiting for the tick.
 const BUFFER: usize = 32 * 1024;
 
+/// What the writer is given.
+#[derive(Debug)]
+enum Job {
+    Write(Vec<u8>),
+    /// Says when everything before it has been written.
+    Settle(SyncSender<()>),
+}
+
 /// An open access log.
 #[derive(Debug)]
 pub struct AccessLog {
     format: LogFormat,
-    sender: SyncSender<Vec<u8>>,
+    sender: SyncSender<Job>,
     dropped: AtomicU64,
 }
 
@@ -52,8 +61,18 @@ impl AccessLog {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// Waits until what was handed over has been written. Whether that came in time; without it, the process would
+    /// end with its last lines still in the queue.
+    pub fn settle(&self, within: Duration) -> bool {
+        let (done, settled) = sync_channel(1);
+        let sender = self.sender.clone();
+        // In a thread, since there may be no room in the queue until long after the deadline.
+        let asking = thread::Builder::new().spawn(move || sender.send(Job::Settle(done)));
+        asking.is_ok() && settled.recv_timeout(within).is_ok()
+    }
+
     fn hand_over(&self, lines: Vec<u8>) {
-        if self.sender.try_send(lines).is_err() {
+        if self.sender.try_send(Job::Write(lines)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -71,9 +90,17 @@ fn open(target: &LogTarget) -> Result<Box<dyn Write + Send>, (PathBuf, io::Error
 }
 
 /// Runs until the last snapshot and worker that use this log are gone.
-fn write_all(receiver: &Receiver<Vec<u8>>, mut output: Box<dyn Write + Send>) {
+fn write_all(receiver: &Receiver<Job>, mut output: Box<dyn Write + Send>) {
     let mut failing = false;
-    while let Ok(lines) = receiver.recv() {
+    while let Ok(job) = receiver.recv() {
+        let lines = match job {
+            Job::Write(lines) => lines,
+            Job::Settle(done) => {
+                // An error means that nobody waits any more.
+                let _ = done.send(());
+                continue;
+            }
+        };
         let written = output.write_all(&lines).and_then(|()| output.flush());
         match written {
             Ok(()) => failing = false,
