@@ -223,11 +223,10 @@ impl Run {
             tokio::spawn(aggregate(Arc::clone(&control), batches));
             control.enforce(None, change).await;
             control.serve_admin(admin, requests.clone());
-            let watching = watch::start(&control.options, requests.clone());
+            watch::start(&control.options, requests.clone());
             let signals = signals::start(&control.options, requests.clone());
             drop(ready.send(signals));
             obey(&control, wanted, requests).await;
-            drop(watching);
         });
         for worker in workers {
             if !worker.join() {

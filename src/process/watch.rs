@@ -1,7 +1,8 @@
 //! Watches the config file.
 //!
-//! Editors and Kubernetes replace a file by renaming another over it, so the directory is watched, not the file; and
-//! where the file is a symbolic link, the directory of its target too.
+//! Editors and Kubernetes replace a file by renaming another over it, so directories are watched, not the file: the
+//! one it is in, and where links lead to it, the one of every link on the way. A link may be moved to a place that
+//! nobody watched before, so what is watched is worked out again after every change.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,56 +17,93 @@ use super::server::{Options, Source};
 
 /// A save is several events; they have come to rest after this.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+/// Links followed before they are taken for a circle; Linux gives up after as many.
+const MOST_LINKS: usize = 40;
 
-/// Keeps the watch; dropping it ends it.
-pub(super) struct Watching(#[expect(dead_code, reason = "held for its drop")] RecommendedWatcher);
-
-/// Asks for a reload when the config file changes, if the options say so.
-pub(super) fn start(options: &Options, requests: mpsc::Sender<Request>) -> Option<Watching> {
-    let Source::File(path) = &options.source else { return None };
+/// Asks for a reload when the config file changes, if the options say so. Ends with the runtime it is called in.
+pub(super) fn start(options: &Options, requests: mpsc::Sender<Request>) {
+    let Source::File(path) = &options.source else { return };
     if !options.watch {
-        return None;
+        return;
     }
     let (changed, events) = mpsc::channel(1);
-    match watch(path, changed) {
-        Ok(watcher) => {
-            tokio::spawn(debounce(events, requests));
-            Some(Watching(watcher))
-        }
+    match Watch::new(path, changed) {
+        Ok(watch) => drop(tokio::spawn(debounce(watch, events, requests))),
         Err(error) => {
             tracing::warn!(path = %path.display(), %error, "cannot watch the config: edits need a SIGHUP");
-            None
         }
     }
 }
 
-fn watch(path: &Path, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
-    let mut watcher = recommended_watcher(move |event: notify::Result<Event>| {
-        // A full channel has an event in it already.
-        if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
-            let _ = changed.try_send(());
-        }
-    })?;
-    for directory in directories(path) {
-        watcher.watch(&directory, RecursiveMode::NonRecursive)?;
-    }
-    Ok(watcher)
+/// The directories on the way to a file, under watch until this is dropped.
+struct Watch {
+    path: PathBuf,
+    watcher: RecommendedWatcher,
+    directories: BTreeSet<PathBuf>,
 }
 
-/// Where the file and its link's target are.
+impl Watch {
+    fn new(path: &Path, changed: mpsc::Sender<()>) -> notify::Result<Self> {
+        let watcher = recommended_watcher(move |event: notify::Result<Event>| {
+            // A full channel has an event in it already.
+            if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
+                let _ = changed.try_send(());
+            }
+        })?;
+        let mut watch = Self { path: path.to_path_buf(), watcher, directories: BTreeSet::new() };
+        watch.renew()?;
+        Ok(watch)
+    }
+
+    /// Watches where the links lead now. A directory that is watched already is watched once, and one that was
+    /// removed and made again is a new one.
+    fn renew(&mut self) -> notify::Result<()> {
+        let directories = directories(&self.path);
+        for gone in self.directories.difference(&directories) {
+            // An error means that the directory itself is gone, and the watch with it.
+            let _ = self.watcher.unwatch(gone);
+        }
+        for directory in &directories {
+            self.watcher.watch(directory, RecursiveMode::NonRecursive)?;
+        }
+        self.directories = directories;
+        Ok(())
+    }
+}
+
+/// Where the file is, and every link on the way to it, as real paths.
 fn directories(path: &Path) -> BTreeSet<PathBuf> {
-    let target = path.canonicalize().ok();
-    let parent = |path: &Path| {
-        path.parent()
-            .map(|parent| if parent.as_os_str().is_empty() { ".".into() } else { parent.to_path_buf() })
-    };
-    [parent(path), target.as_deref().and_then(parent)].into_iter().flatten().collect()
+    let file = path.canonicalize().ok().and_then(|file| file.parent().map(Path::to_path_buf));
+    let mut found: BTreeSet<PathBuf> = home(path).into_iter().chain(file).collect();
+    let (mut pending, mut links) = (vec![path.to_path_buf()], 0);
+    while let Some(path) = pending.pop() {
+        for part in path.ancestors() {
+            let Ok(target) = part.read_link() else { continue };
+            links += 1;
+            if links > MOST_LINKS {
+                return found;
+            }
+            found.extend(home(part));
+            pending.push(part.with_file_name("").join(target));
+        }
+    }
+    found
 }
 
-async fn debounce(mut events: mpsc::Receiver<()>, requests: mpsc::Sender<Request>) {
+/// The real directory that `path` is an entry of.
+fn home(path: &Path) -> Option<PathBuf> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new(".")).canonicalize().ok()
+}
+
+async fn debounce(mut watch: Watch, mut events: mpsc::Receiver<()>, requests: mpsc::Sender<Request>) {
     while events.recv().await.is_some() {
         sleep(DEBOUNCE).await;
         while events.try_recv().is_ok() {}
+        // Before the file is read, so that no edit falls between the two.
+        if let Err(error) = watch.renew() {
+            tracing::warn!(%error, "cannot watch where the config is now: edits may need a SIGHUP");
+        }
         if requests.send(Request::Reload(Cause::File)).await.is_err() {
             return;
         }
