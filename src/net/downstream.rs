@@ -24,7 +24,7 @@ mod linger;
 pub use head_scan::Flaw;
 use head_scan::HeadScan;
 
-/// How long a connection that is to be closed, and has not had a request yet, may still bring its first.
+/// How long a connection that is to be closed, and has no request running, may still bring its last.
 const LAST_REQUEST_WAIT: Duration = Duration::from_secs(1);
 
 /// What a connection is doing, as far as its deadlines care.
@@ -130,14 +130,21 @@ impl Connection {
         }
     }
 
-    /// Whether [`Connection::close_gracefully`] was called; remembers whom to wake when it is.
+    /// Whether [`Connection::close_gracefully`] was called.
+    pub fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// Whether the connection is to end with the request that runs; remembers whom to wake when it is to close.
+    ///
+    /// Not while none runs: the HTTP library would then close at once, and lose the request that is on its way.
     pub fn poll_closing(&self, cx: &Context<'_>) -> bool {
         let mut task = self.task.borrow_mut();
         match task.as_mut() {
             Some(waker) => waker.clone_from(cx.waker()),
             None => *task = Some(cx.waker().clone()),
         }
-        self.closing.get()
+        self.closing.get() && self.phase.get() == Phase::Busy
     }
 
     /// Heads that were refused below the request handler: malformed, too large, too slow.

@@ -1,6 +1,7 @@
 //! One worker: a thread with its own event loop, its own sockets and its own connections.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
@@ -9,6 +10,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use http::{HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -23,6 +26,7 @@ use super::bound::{Bound, Seat};
 use crate::net::downstream::{Connection, Socket, Waits};
 use crate::net::timers::TICK;
 use crate::proxy;
+use crate::proxy::body::ResponseBody;
 use crate::proxy::handle::Service;
 use crate::proxy::view::Worker;
 use crate::snapshot::{Id, Snapshot};
@@ -94,6 +98,8 @@ struct Floor {
     worker: Rc<Worker>,
     connections: RefCell<Slab<(Id, Rc<Connection>)>>,
     listeners: RefCell<Vec<(Id, oneshot::Sender<()>)>>,
+    /// Accept loops that have not ended.
+    accepting: Cell<usize>,
     emptied: Notify,
 }
 
@@ -103,6 +109,7 @@ impl Floor {
             worker,
             connections: RefCell::default(),
             listeners: RefCell::default(),
+            accepting: Cell::new(0),
             emptied: Notify::new(),
         })
     }
@@ -143,6 +150,7 @@ impl Floor {
             Ok(socket) => {
                 let (close, closed) = oneshot::channel();
                 self.listeners.borrow_mut().push((bound.id, close));
+                self.accepting.set(self.accepting.get() + 1);
                 spawn_local(Rc::clone(self).accept_all(bound, socket, closed));
             }
         }
@@ -172,6 +180,8 @@ impl Floor {
             }
         }
         self.accept_backlog(&bound, &socket).await;
+        self.accepting.set(self.accepting.get() - 1);
+        self.emptied.notify_one();
     }
 
     /// What the kernel has accepted already would be reset when the socket closes: it is served instead, once.
@@ -219,8 +229,9 @@ impl Floor {
         Some(connection)
     }
 
+    /// What the kernel has accepted counts too: an accept loop ends when it has taken it in.
     async fn wait_until_empty(&self) {
-        while !self.connections.borrow().is_empty() {
+        while self.accepting.get() > 0 || !self.connections.borrow().is_empty() {
             self.emptied.notified().await;
         }
     }
@@ -252,12 +263,25 @@ impl Drop for Guest {
     }
 }
 
+/// Answers one request, and tells the client where it is the connection's last.
+async fn answer(
+    service: Rc<Service>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let connection = Rc::clone(&service.connection);
+    let mut response = proxy::handle(service, request).await?;
+    if connection.is_closing() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
 /// Serves one connection to its end.
 async fn serve(service: Service, stream: TcpStream, max_header_bytes: usize, _guest: Guest) {
     let connection = Rc::clone(&service.connection);
     let socket = Socket::new(stream, Rc::clone(&connection));
     let service = Rc::new(service);
-    let handler = service_fn(move |request| proxy::handle(Rc::clone(&service), request));
+    let handler = service_fn(move |request| answer(Rc::clone(&service), request));
     let mut http = http1::Builder::new();
     http.auto_date_header(false).max_header_size(max_header_bytes);
     let mut serving = std::pin::pin!(http.serve_connection(TokioIo::new(socket), handler));
