@@ -92,7 +92,6 @@ Try (-i shows which replica answered, in x-replica):
        -d '{"order_id":1,"amount_cents":2500,"currency":"EUR"}'
 
 Watch:
-  http://$ADMIN/                    in a browser
   curl http://$ADMIN/api/v1/upstreams
   curl http://$ADMIN/metrics
 

@@ -1,4 +1,4 @@
-//! The path of a request: [`handle`] reads top-down and calls each step by name.
+//! The path of a request: [`handle()`] reads top-down and calls each step by name.
 
 pub mod answer;
 pub mod body;

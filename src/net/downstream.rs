@@ -108,7 +108,7 @@ impl Connection {
         self.write_wait.set(wait);
     }
 
-    /// The connection will be closed with request bytes unread; read them out first (see [`linger`]).
+    /// The connection will be closed with request bytes unread; read them out first (see `linger.rs`).
     pub fn linger_on_close(&self) {
         self.linger.set(true);
     }

@@ -210,9 +210,9 @@ type Ready = std::sync::mpsc::SyncSender<io::Result<()>>;
 
 impl Run {
     /// Runs until asked to end. Reports on `ready` once every listener is open.
-    pub(super) fn run(self, requests: mpsc::Sender<Request>, ready: Ready) {
+    pub(super) fn run(self, requests: mpsc::Sender<Request>, ready: &Ready) {
         match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => self.serve(&runtime, requests, &ready),
+            Ok(runtime) => self.serve(&runtime, requests, ready),
             Err(error) => drop(ready.send(Err(error))),
         }
     }
@@ -224,7 +224,7 @@ impl Run {
             control.enforce(None, change).await;
             control.serve_admin(admin, requests.clone());
             watch::start(&control.options, requests.clone());
-            let signals = signals::start(&control.options, requests.clone());
+            let signals = signals::start(&control.options, &requests);
             drop(ready.send(signals));
             obey(&control, wanted, requests).await;
         });

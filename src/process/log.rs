@@ -1,5 +1,7 @@
 //! The process log: what an operator should know of, on standard error.
 
+use std::io::IsTerminal;
+
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
@@ -16,7 +18,9 @@ pub enum Format {
 /// Starts the process log. `TILLGATE_LOG` sets what is written, as in `debug` or `tillgate=debug`; default `info`.
 pub fn start(format: Format) {
     let filter = EnvFilter::try_from_env("TILLGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A second start in one process changes nothing.
     drop(match format {
         Format::Text => log.with_target(false).try_init(),

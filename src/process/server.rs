@@ -106,7 +106,7 @@ impl Server {
             control::Run { control: Arc::clone(&control), workers, change, admin, batches: inbox, wanted };
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let requested = requests.clone();
-        let thread = thread::Builder::new().name("control".into()).spawn(move || run.run(requested, ready));
+        let thread = thread::Builder::new().name("control".into()).spawn(move || run.run(requested, &ready));
         let thread = thread.map_err(StartError::Threads)?;
         match started.recv() {
             Ok(Ok(())) => Ok(Self { control, requests, thread: Some(thread) }),

@@ -12,7 +12,7 @@ use super::server::Options;
 ///
 /// # Errors
 /// The operating system refuses a handler.
-pub(super) fn start(options: &Options, requests: mpsc::Sender<Request>) -> io::Result<()> {
+pub(super) fn start(options: &Options, requests: &mpsc::Sender<Request>) -> io::Result<()> {
     if !options.signals {
         return Ok(());
     }
