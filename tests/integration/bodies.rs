@@ -208,7 +208,6 @@ fn the_client_is_told_to_continue_once_an_endpoint_takes_its_request() {
     let mut client = proxy.client();
     client.send(format!("{POST}content-length: 5\r\nexpect: 100-continue\r\n\r\n"));
     assert_eq!(client.response().start_line(), "HTTP/1.1 100 Continue");
-    assert_eq!(origin.connections(), 1);
     assert_eq!(client.send("hello").response().text(), "hello");
     assert_eq!(client.post("/", "again").text(), "again", "the connection goes on");
     assert_eq!(origin.requests()[0].all("expect"), [""; 0], "the promise is the proxy's to keep");

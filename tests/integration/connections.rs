@@ -344,6 +344,8 @@ fn a_client_that_does_not_read_its_response_is_given_up() {
     let proxy = Setup::before(&[&origin]).route("timeouts: { idle: 300ms }").start();
     let mut client = proxy.client();
     client.send(format!("{GET}\r\n"));
+    let start = Instant::now();
     origin.wait_for_ends(1);
+    assert!(start.elapsed() < DEADLINE / 2, "the origin gave up first");
     wait_until_idle(&proxy);
 }

@@ -102,7 +102,10 @@ impl Message {
             Framing::Length(length) => self.read_exactly(stream, *length),
             Framing::Chunked => self.read_chunks(stream),
         };
-        self.truncated = read.is_err();
+        if let Err(error) = read {
+            assert!(!is_timeout(&error), "waited in vain for the rest of a body: {self:?}");
+            self.truncated = true;
+        }
     }
 
     fn read_exactly(&mut self, stream: &mut BufReader<TcpStream>, length: u64) -> io::Result<()> {
@@ -136,6 +139,11 @@ impl Message {
     }
 }
 
+/// Whether nothing arrived within the deadline of a socket; an end or a reset is something else.
+pub(super) fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
 /// A line without its end, which must be there.
 fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
     let mut line = String::new();
@@ -149,7 +157,7 @@ fn read_head(stream: &mut BufReader<TcpStream>) -> Option<String> {
         match stream.read_until(b'\n', &mut head) {
             Ok(0) => return None,
             Ok(_) => {}
-            Err(error) if head.is_empty() && error.kind() != io::ErrorKind::WouldBlock => return None,
+            Err(error) if head.is_empty() && !is_timeout(&error) => return None,
             Err(error) => panic!("no whole head: {error}; so far {:?}", String::from_utf8_lossy(&head)),
         }
     }

@@ -1,11 +1,12 @@
 //! An endpoint that does exactly what a test tells it to, and remembers what it was sent.
 
-use std::io::{BufReader, ErrorKind, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use super::message::is_timeout;
 use super::{DEADLINE, Message, eventually};
 
 /// A listening endpoint, closed on drop.
@@ -53,7 +54,7 @@ impl Visit {
         let mut byte = [0];
         match self.reader.read(&mut byte) {
             Ok(count) => count == 0,
-            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+            Err(error) => !is_timeout(&error),
         }
     }
 
