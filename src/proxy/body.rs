@@ -159,9 +159,9 @@ pub enum ResponseBody {
 /// A response body that streams from the endpoint. Owns the exchange: when it is dropped, the exchange is over.
 #[derive(Debug)]
 pub struct Download {
-    first: Option<Result<Frame<Bytes>, hyper::Error>>,
+    first: Option<Result<Frame<Bytes>, DownloadError>>,
     incoming: Incoming,
-    failure: Option<DownloadError>,
+    failed: bool,
     lease: Option<Lease<RequestBody>>,
     exchange: Exchange,
 }
@@ -169,7 +169,7 @@ pub struct Download {
 impl Download {
     /// Streams `incoming`, then puts the connection back.
     pub fn new(incoming: Incoming, lease: Lease<RequestBody>, exchange: Exchange) -> Self {
-        Self { first: None, incoming, failure: None, lease: Some(lease), exchange }
+        Self { first: None, incoming, failed: false, lease: Some(lease), exchange }
     }
 
     /// Takes the first frame in if it is there already, so that head and body leave in one write.
@@ -177,7 +177,8 @@ impl Download {
         if self.incoming.is_end_stream() {
             self.finish();
         } else {
-            self.first = ready_soon(&mut self.incoming).await;
+            let first = ready_soon(&mut self.incoming).await;
+            self.first = first.map(|frame| frame.map_err(DownloadError::Endpoint));
         }
         ResponseBody::Download(self)
     }
@@ -185,22 +186,21 @@ impl Download {
     /// A failure is told one turn late: when a body fails, the server library forgets what it has not flushed, and
     /// that may be the head. A client that gets nothing at all takes the request for one it may send again.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
-        if let Some(failure) = self.failure.take() {
-            return Poll::Ready(Some(Err(failure)));
+        match ready!(self.poll_endpoint(cx)) {
+            Some(Err(failure)) if !self.failed => {
+                self.exchange.response_failed(&failure);
+                self.failed = true;
+                self.first = Some(Err(failure));
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            next => Poll::Ready(next),
         }
-        let next = ready!(self.poll_endpoint(cx));
-        if let Some(Err(failure)) = next {
-            self.exchange.response_failed(&failure);
-            self.failure = Some(failure);
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(next)
     }
 
     fn poll_endpoint(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
         if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(first.map_err(DownloadError::Endpoint)));
+            return Poll::Ready(Some(first));
         }
         let Poll::Ready(next) = Pin::new(&mut self.incoming).poll_frame(cx) else {
             ready!(self.exchange.poll_expired(cx));
@@ -210,7 +210,7 @@ impl Download {
     }
 
     fn is_over(&self) -> bool {
-        self.first.is_none() && self.failure.is_none() && self.incoming.is_end_stream()
+        self.first.is_none() && self.incoming.is_end_stream()
     }
 
     fn pass(&mut self, frame: &Frame<Bytes>) {
@@ -291,7 +291,7 @@ impl Body for ResponseBody {
 }
 
 /// The size of what is left when `first` has been taken out in front.
-fn with_first(rest: SizeHint, first: Option<&Result<Frame<Bytes>, hyper::Error>>) -> SizeHint {
+fn with_first<E>(rest: SizeHint, first: Option<&Result<Frame<Bytes>, E>>) -> SizeHint {
     let first = first.and_then(|first| first.as_ref().ok()).and_then(Frame::data_ref);
     let first = first.map_or(0, |data| data.len() as u64);
     let mut whole = SizeHint::new();
