@@ -179,16 +179,21 @@ impl Floor {
                 accepted = socket.accept() => self.accepted(&bound, accepted).await,
             }
         }
-        self.accept_backlog(&bound, &socket).await;
+        // It ends when nothing is left to accept, or the socket is of no more use.
+        let _ = self.accept_backlog(&bound, socket);
         self.accepting.set(self.accepting.get() - 1);
         self.emptied.notify_one();
     }
 
     /// What the kernel has accepted already would be reset when the socket closes: it is served instead, once.
-    async fn accept_backlog(self: &Rc<Self>, bound: &Arc<Bound>, socket: &TcpListener) {
-        let next = || std::future::poll_fn(|cx| std::task::Poll::Ready(socket.poll_accept(cx)));
-        while let std::task::Poll::Ready(Ok((stream, peer))) = next().await {
-            if let Some(connection) = self.admit(bound, stream, peer) {
+    ///
+    /// The socket is asked itself: the event loop does not know yet of what came in since its last turn.
+    fn accept_backlog(self: &Rc<Self>, bound: &Arc<Bound>, socket: TcpListener) -> io::Result<()> {
+        let socket = socket.into_std()?;
+        loop {
+            let (stream, peer) = socket.accept()?;
+            stream.set_nonblocking(true)?;
+            if let Some(connection) = self.admit(bound, TcpStream::from_std(stream)?, peer) {
                 connection.close_gracefully();
             }
         }
