@@ -51,7 +51,7 @@ pub(super) async fn status(State(app): State<App>) -> Json<Value> {
         .listeners()
         .iter()
         .zip(&process.connections)
-        .map(|(bound, open)| json!({ "name": bound.name, "address": bound.address, "connections": open }))
+        .map(|(bound, open)| json!({ "name": **bound.name.load(), "address": bound.address, "connections": open }))
         .collect();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),

@@ -16,8 +16,8 @@ use crate::snapshot::Id;
 pub struct Bound {
     /// For records.
     pub id: Id,
-    /// Its name in the config.
-    pub name: String,
+    /// Its name in the config, which a reload may change.
+    pub name: ArcSwap<String>,
     /// As configured; port 0 stays port 0.
     pub configured: SocketAddr,
     /// As bound.
@@ -43,7 +43,9 @@ impl Bound {
     }
 
     fn is(&self, config: &config::Listener) -> bool {
-        self.name == config.name && self.configured == config.address
+        // An address names its listener: one that is only renamed goes on as it is. Many may have port 0.
+        let named = config.address.port() != 0 || **self.name.load() == config.name;
+        named && self.configured == config.address
     }
 }
 
@@ -113,24 +115,26 @@ pub fn plan(
     Ok(Change { next, opened, closed })
 }
 
-/// The limits of a config take effect on listeners that stay open.
+/// The names and limits of a config take effect on listeners that stay open.
 pub fn retune(listeners: &[config::Listener], open: &[Arc<Bound>]) {
     for (config, bound) in listeners.iter().zip(open) {
         if **bound.limits.load() != config.limits {
             bound.limits.store(Arc::new(config.limits.clone()));
+        }
+        if **bound.name.load() != config.name {
+            bound.name.store(Arc::new(config.name.clone()));
         }
     }
 }
 
 fn bind(config: &config::Listener, open: &[Arc<Bound>], workers: usize) -> Result<Opened, BindError> {
     let failed = |error| BindError { listener: config.name.clone(), address: config.address, error };
-    // A listener that was renamed keeps its address: the old sockets and the new ones share it for a moment.
     listen::claim(config.address, open.iter().map(|bound| bound.address)).map_err(failed)?;
     let sockets = listen::bind_all(config.address, workers).map_err(failed)?;
     let address = sockets[0].local_addr().map_err(failed)?;
     let bound = Bound {
         id: Id::next(),
-        name: config.name.clone(),
+        name: ArcSwap::from_pointee(config.name.clone()),
         configured: config.address,
         address,
         limits: ArcSwap::from_pointee(config.limits.clone()),

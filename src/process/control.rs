@@ -143,7 +143,7 @@ impl Control {
         Process {
             reloads: self.counts.reloads.load(Ordering::Relaxed),
             reloads_refused: self.counts.refused.load(Ordering::Relaxed),
-            listeners: listeners.iter().map(|bound| (bound.id, bound.name.clone())).collect(),
+            listeners: listeners.iter().map(|bound| (bound.id, bound.name.load().to_string())).collect(),
             connections: listeners.iter().map(|bound| bound.open.load(Ordering::Relaxed)).collect(),
             connections_rejected: listeners.iter().map(|bound| bound.rejected.load(Ordering::Relaxed)).sum(),
         }

@@ -117,7 +117,11 @@ impl Server {
 
     /// Where a listener is bound, if there is one of that name.
     pub fn address(&self, listener: &str) -> Option<SocketAddr> {
-        self.control.listeners().iter().find(|bound| bound.name == listener).map(|bound| bound.address)
+        self.control
+            .listeners()
+            .iter()
+            .find(|bound| **bound.name.load() == listener)
+            .map(|bound| bound.address)
     }
 
     /// Where the admin server listens, if it does on TCP.

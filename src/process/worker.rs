@@ -146,7 +146,9 @@ impl Floor {
 
     fn listen(self: &Rc<Self>, bound: Arc<Bound>, socket: StdListener) {
         match TcpListener::from_std(socket) {
-            Err(error) => tracing::error!(listener = bound.name, %error, "cannot watch a listening socket"),
+            Err(error) => {
+                tracing::error!(listener = %bound.name.load(), %error, "cannot watch a listening socket")
+            }
             Ok(socket) => {
                 let (close, closed) = oneshot::channel();
                 self.listeners.borrow_mut().push((bound.id, close));
@@ -205,7 +207,7 @@ impl Floor {
             // The client gave up while it was in the queue.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!(listener = bound.name, %error, "cannot accept connections");
+                tracing::warn!(listener = %bound.name.load(), %error, "cannot accept connections");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
