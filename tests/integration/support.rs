@@ -2,23 +2,31 @@
 //!
 //! All three speak bytes. Every wait has a deadline, after which the test fails with what it was waiting for.
 
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 mod client;
 mod dead;
+mod gate;
 mod message;
+mod metrics;
 mod origin;
 mod program;
 mod proxy;
 mod setup;
 
-pub use client::Client;
 pub use dead::{Blackhole, Refuser};
+mod yaml;
+
+pub use client::Client;
+pub use gate::Gate;
 pub use message::Message;
+pub use metrics::Metrics;
 pub use origin::{Origin, Visit};
 pub use program::Program;
-pub use proxy::{Proxy, config, endpoints};
+pub use proxy::{Proxy, config, endpoints, replace};
 pub use setup::Setup;
+pub use yaml::Yaml;
 
 /// No test waits for anything longer than this.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -41,4 +49,15 @@ pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 /// A response of `body` with its length.
 pub fn ok_with(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// An address that nothing listened on a moment ago.
+pub fn free_address() -> SocketAddr {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
+    socket.local_addr().expect("address")
+}
+
+/// Whether a new connection to `address` is turned away.
+pub fn refuses(address: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&address, DEADLINE).is_err()
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::message::is_timeout;
-use super::{DEADLINE, Message, eventually};
+use super::{DEADLINE, Gate, Message, OK, eventually, ok_with};
 
 /// A listening endpoint, closed on drop.
 pub struct Origin {
@@ -88,6 +88,31 @@ impl Origin {
     pub fn answering(response: impl Into<Vec<u8>>) -> Self {
         let response = response.into();
         Self::start(move |visit| while visit.request().is_some() && visit.send(&response) {})
+    }
+
+    /// Answers each request with `name`, a space and the target it was sent.
+    pub fn echoing(name: &'static str) -> Self {
+        Self::start(move |visit| {
+            while let Some(request) = visit.request() {
+                let target = request.start_line().split(' ').nth(1).unwrap_or("");
+                if !visit.send(ok_with(&format!("{name} {target}"))) {
+                    return;
+                }
+            }
+        })
+    }
+
+    /// Reads each request, and answers it when the gate opens.
+    pub fn behind(gate: &Gate) -> Self {
+        let gate = gate.clone();
+        Self::start(move |visit| {
+            while visit.request().is_some() {
+                gate.pass();
+                if !visit.send(OK) {
+                    return;
+                }
+            }
+        })
     }
 
     /// Where it listens.

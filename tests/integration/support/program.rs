@@ -1,6 +1,6 @@
 //! The proxy as a process, for what only a process can show.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,9 +24,26 @@ impl Program {
 
     /// Starts `tillgate run` on a config file.
     pub fn run(config: &Path) -> Self {
+        let config = config.to_str().expect("a path in UTF-8");
+        Self::start(&["run", "--log-format", "json", "--config", config])
+    }
+
+    /// Starts `tillgate run` on a config file, with its standard output in `output`.
+    pub fn run_writing(config: &Path, output: &Path) -> Self {
+        let config = config.to_str().expect("a path in UTF-8");
+        let output = File::create(output).expect("create");
+        Self::spawn(&["run", "--log-format", "json", "--config", config], output.into())
+    }
+
+    /// Starts `tillgate` with `arguments`; `--log-format json` should be among them.
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::spawn(arguments, Stdio::null())
+    }
+
+    fn spawn(arguments: &[&str], output: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tillgate"));
-        command.args(["run", "--log-format", "json", "--config"]).arg(config);
-        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("run tillgate");
+        command.args(arguments);
+        let mut child = command.stderr(Stdio::piped()).stdout(output).spawn().expect("run tillgate");
         let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let (sender, lines) = channel();
         thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -42,6 +59,14 @@ impl Program {
                 return serde_json::from_str(&line).expect("a JSON log line");
             }
         }
+    }
+
+    /// Waits until it serves, and returns the addresses of its one listener and of its admin server.
+    pub fn wait_until_listening(&self) -> (SocketAddr, SocketAddr) {
+        let address = |line: serde_json::Value| line["address"].as_str()?.parse().ok();
+        let listener = address(self.wait_for_log("\"message\":\"listening\""));
+        let admin = address(self.wait_for_log("\"message\":\"admin\""));
+        (listener.expect("a listener's address"), admin.expect("an admin address"))
     }
 
     /// Sends it a signal.

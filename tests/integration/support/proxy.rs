@@ -2,18 +2,19 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tempfile::TempDir;
 use tillgate::process::{Options, Server, Source, StartError};
 
-use super::{Client, Message, Origin, eventually};
+use super::{Client, Message, Metrics, Origin, eventually};
 
 /// A running proxy, stopped on drop.
 pub struct Proxy {
     server: Option<Server>,
-    directory: TempDir,
+    path: PathBuf,
+    _directory: Option<TempDir>,
 }
 
 /// `[127.0.0.1:1, 127.0.0.1:2]`.
@@ -38,6 +39,13 @@ fn config_with(upstream: &str, rest: &str) -> String {
     )
 }
 
+/// Writes a file as an editor does: beside it, then over it.
+pub fn replace(path: &Path, text: &str) {
+    let beside = path.with_extension("new");
+    fs::write(&beside, text).expect("write");
+    fs::rename(beside, path).expect("rename");
+}
+
 impl Proxy {
     /// Starts on `yaml`, without watching the file.
     pub fn start(yaml: &str) -> Self {
@@ -59,8 +67,19 @@ impl Proxy {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("tillgate.yaml");
         fs::write(&path, yaml).expect("write the config");
-        let server = Server::start(Options { source: Source::File(path), watch, signals: false })?;
-        Ok(Self { server: Some(server), directory })
+        let proxy = Self::serve(&path, watch)?;
+        Ok(Self { _directory: Some(directory), ..proxy })
+    }
+
+    /// Starts on a file of the test's own, and follows its edits.
+    pub fn watching_file(path: &Path) -> Self {
+        Self::serve(path, true).expect("the proxy starts")
+    }
+
+    fn serve(path: &Path, watch: bool) -> Result<Self, StartError> {
+        let source = Source::File(path.to_path_buf());
+        let server = Server::start(Options { source, watch, signals: false })?;
+        Ok(Self { server: Some(server), path: path.to_path_buf(), _directory: None })
     }
 
     fn server(&self) -> &Server {
@@ -69,7 +88,7 @@ impl Proxy {
 
     /// The config file.
     pub fn path(&self) -> PathBuf {
-        self.directory.path().join("tillgate.yaml")
+        self.path.clone()
     }
 
     /// Where `web` listens.
@@ -99,9 +118,7 @@ impl Proxy {
 
     /// Writes the config file as an editor does: beside it, then over it.
     pub fn edit(&self, yaml: &str) {
-        let beside = self.directory.path().join("tillgate.yaml.new");
-        fs::write(&beside, yaml).expect("write");
-        fs::rename(beside, self.path()).expect("rename");
+        replace(&self.path, yaml);
     }
 
     /// Edits the file and reloads it by the admin API.
@@ -110,9 +127,14 @@ impl Proxy {
         self.admin("POST", "/api/v1/reload")
     }
 
+    /// Where the admin server listens, if it does on TCP.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.server().admin_address()
+    }
+
     /// A request to the admin server.
     pub fn admin(&self, method: &str, path: &str) -> Message {
-        let address = self.server().admin_address().expect("an admin address");
+        let address = self.admin_address().expect("an admin address");
         let request = format!("{method} {path} HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\n\r\n");
         Client::connect(address).send(request).response()
     }
@@ -130,6 +152,21 @@ impl Proxy {
             let endpoints = found["endpoints"].as_array()?.clone();
             ready(&endpoints).then_some(endpoints)
         })
+    }
+
+    /// An admin page, once `ready` likes it.
+    pub fn admin_when(&self, path: &str, ready: impl Fn(&Value) -> bool) -> Value {
+        eventually(path, || Some(self.admin_json(path)).filter(|page| ready(page)))
+    }
+
+    /// The metrics of this moment.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::parse(&self.admin("GET", "/metrics").text())
+    }
+
+    /// The metrics, once `ready` likes them.
+    pub fn metrics_when(&self, ready: impl Fn(&Metrics) -> bool) -> Metrics {
+        eventually("figures in /metrics", || Some(self.metrics()).filter(|metrics| ready(metrics)))
     }
 
     /// The generation in force.
