@@ -99,6 +99,12 @@ impl Client {
         assert!(rest.is_empty(), "more came: {:?}", String::from_utf8_lossy(&rest));
     }
 
+    /// Asserts that the other side closes without another byte, and without a reset, which could overtake its last bytes.
+    pub fn expect_orderly_end(&mut self) {
+        let mut byte = [0];
+        assert_eq!(self.reader.read(&mut byte).expect("an end, not a reset"), 0);
+    }
+
     /// The socket itself.
     pub fn stream(&self) -> &TcpStream {
         &self.stream
