@@ -23,6 +23,10 @@ use crate::config::Connection as Settings;
 /// After this long unused, a connection gets one turn of the event loop to report that it was closed.
 const SUSPECT_AFTER: Duration = Duration::from_millis(500);
 
+/// What one connection may hold of a response that its client has not taken yet, bytes; the bound of a response head
+/// too. Half of it costs 5 % more CPU for a 1 MiB response.
+const READ_BUFFER: usize = 256 * 1024;
+
 /// Why no connection could be had. Nothing of the request was written, so sending it elsewhere is safe.
 #[derive(Debug)]
 pub enum ConnectError {
@@ -151,8 +155,11 @@ where
         let stream =
             connecting.await.map_err(|_| ConnectError::TimedOut(timeout))?.map_err(ConnectError::Failed)?;
         stream.set_nodelay(true).map_err(ConnectError::Failed)?;
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(Fair::new(stream))).await.map_err(ConnectError::Handshake)?;
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(READ_BUFFER)
+            .handshake(TokioIo::new(Fair::new(stream)))
+            .await
+            .map_err(ConnectError::Handshake)?;
         // The task ends when the pool and the request drop the sender, or when the endpoint closes. What went wrong
         // reaches the request through the sender, so its result says nothing new.
         tokio::task::spawn_local(async move { drop(connection.await) });

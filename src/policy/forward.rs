@@ -52,7 +52,9 @@ pub fn prepare_request(headers: &mut HeaderMap, ctx: &ForwardContext<'_>) {
     let wants_trailers = present.has(Present::TE) && hop_by_hop::wants_trailers(headers);
     hop_by_hop::strip(headers, present);
     if wants_trailers {
+        // RFC 9110 section 10.1.4: who sends TE says so in Connection.
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
     }
     if present.has(Present::EXPECT) {
         // The server library answers 100-continue when the body is first read.
