@@ -1,0 +1,128 @@
+//! A response body on its way from the endpoint to the client.
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::{RequestBody, ResponseBody, ready_soon, with_first};
+use crate::net::pool::Lease;
+use crate::proxy::exchange::Exchange;
+
+/// A response body that streams from the endpoint. Owns the exchange: when it is dropped, the exchange is over.
+#[derive(Debug)]
+pub struct Download {
+    first: Option<Result<Frame<Bytes>, DownloadError>>,
+    incoming: Incoming,
+    failed: bool,
+    lease: Option<Lease<RequestBody>>,
+    exchange: Exchange,
+}
+
+impl Download {
+    /// Streams `incoming`, then puts the connection back.
+    pub fn new(incoming: Incoming, lease: Lease<RequestBody>, exchange: Exchange) -> Self {
+        Self { first: None, incoming, failed: false, lease: Some(lease), exchange }
+    }
+
+    /// Takes the first frame in if it is there already, so that head and body leave in one write.
+    pub async fn prefetch(mut self) -> ResponseBody {
+        if self.incoming.is_end_stream() {
+            self.finish();
+        } else {
+            let first = ready_soon(&mut self.incoming).await;
+            self.first = first.map(|frame| frame.map_err(DownloadError::Endpoint));
+        }
+        ResponseBody::Download(self)
+    }
+
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        let next = ready!(self.poll_next(cx));
+        match &next {
+            Some(Ok(frame)) => self.pass(frame),
+            Some(Err(_)) => {}
+            None => self.finish(),
+        }
+        Poll::Ready(next)
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        with_first(self.incoming.size_hint(), self.first.as_ref())
+    }
+
+    /// A failure is told one turn late: when a body fails, the server library forgets what it has not flushed, and
+    /// that may be the head. A client that gets nothing at all takes the request for one it may send again.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        match ready!(self.poll_endpoint(cx)) {
+            Some(Err(failure)) if !self.failed => {
+                self.exchange.response_failed(&failure);
+                self.failed = true;
+                self.first = Some(Err(failure));
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            next => Poll::Ready(next),
+        }
+    }
+
+    fn poll_endpoint(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(first));
+        }
+        let Poll::Ready(next) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            ready!(self.exchange.poll_expired(cx));
+            return Poll::Ready(Some(Err(DownloadError::TimedOut)));
+        };
+        Poll::Ready(next.map(|frame| frame.map_err(DownloadError::Endpoint)))
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.first.is_none() && self.incoming.is_end_stream()
+    }
+
+    fn pass(&mut self, frame: &Frame<Bytes>) {
+        let bytes = frame.data_ref().map_or(0, Buf::remaining);
+        self.exchange.response_moved(bytes as u64);
+        if self.is_over() {
+            self.finish();
+        }
+    }
+
+    /// The response is whole. The connection can serve again once the request has left whole too; a request body
+    /// that is still on its way keeps it busy, and then it is not put back.
+    fn finish(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            let now = self.exchange.complete();
+            if self.exchange.upload_finished() {
+                lease.put_back(now);
+            }
+        }
+    }
+}
+
+/// Why a response body stopped early. The client must not take what it has for the whole.
+#[derive(Debug)]
+pub enum DownloadError {
+    /// The endpoint closed early, or framed it wrongly.
+    Endpoint(hyper::Error),
+    /// Nothing moved for the idle timeout, or the request took too long.
+    TimedOut,
+}
+
+impl fmt::Display for DownloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endpoint(error) => write!(f, "the response ended early: {error}"),
+            Self::TimedOut => f.write_str("the response did not arrive in time"),
+        }
+    }
+}
+
+impl Error for DownloadError {}

@@ -1,0 +1,118 @@
+//! A request body on its way from the client to the endpoint.
+
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::{ready_soon, with_first};
+
+/// What became of a request body, shared between the connection that sends it and the request that waits.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Bytes of data passed on.
+    pub bytes: Cell<u64>,
+    /// When a frame last moved.
+    pub moved: Cell<Option<Instant>>,
+    /// When the last frame was passed on.
+    pub finished: Cell<Option<Instant>>,
+    /// Whether the next frame is the client's to send, rather than the endpoint's to take.
+    pub waits_for_client: Cell<bool>,
+    /// Why it stopped early, if it did.
+    pub failure: Cell<Option<Failure>>,
+}
+
+/// Why a request body stopped early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The client ended it early, or framed it wrongly.
+    Incomplete,
+    /// More bytes than the route allows.
+    TooLarge,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Incomplete => "the request body ended early",
+            Self::TooLarge => "the request body is too large",
+        })
+    }
+}
+
+impl Error for Failure {}
+
+/// A request body that streams from the client.
+#[derive(Debug)]
+pub struct Upload {
+    first: Option<Result<Frame<Bytes>, hyper::Error>>,
+    incoming: Incoming,
+    allowed: u64,
+    progress: Rc<Progress>,
+}
+
+impl Upload {
+    /// Streams `incoming`, at most `max` bytes of it, and tells `progress`.
+    pub fn new(incoming: Incoming, max: u64, progress: Rc<Progress>) -> Self {
+        Self { first: None, incoming, allowed: max, progress }
+    }
+
+    /// Takes the first frame in if it is there already, so that head and body leave in one write.
+    pub async fn prefetch(&mut self) {
+        self.first = ready_soon(&mut self.incoming).await;
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        match ready!(self.poll_next(cx)) {
+            Some(frame) => Poll::Ready(Some(self.pass(frame))),
+            None => {
+                self.progress.finished.set(Some(Instant::now()));
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        with_first(self.incoming.size_hint(), self.first.as_ref())
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let next = match self.first.take() {
+            None => Pin::new(&mut self.incoming).poll_frame(cx),
+            first => Poll::Ready(first),
+        };
+        self.progress.waits_for_client.set(next.is_pending());
+        next.map(|frame| frame.map(|frame| frame.map_err(|_| Failure::Incomplete)))
+    }
+
+    fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), Failure> {
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        self.allowed = self.allowed.checked_sub(bytes).ok_or(Failure::TooLarge)?;
+        self.progress.bytes.set(self.progress.bytes.get() + bytes);
+        Ok(())
+    }
+
+    fn pass(&mut self, frame: Result<Frame<Bytes>, Failure>) -> Result<Frame<Bytes>, Failure> {
+        let passed = frame.and_then(|frame| self.count(&frame).map(|()| frame));
+        let now = Instant::now();
+        match &passed {
+            Ok(_) => self.progress.moved.set(Some(now)),
+            Err(failure) => self.progress.failure.set(Some(*failure)),
+        }
+        if passed.is_ok() && self.is_over() {
+            self.progress.finished.set(Some(now));
+        }
+        passed
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.first.is_none() && self.incoming.is_end_stream()
+    }
+}
