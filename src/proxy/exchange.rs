@@ -16,9 +16,7 @@ use http::{HeaderMap, StatusCode};
 use super::body::{DownloadError, Progress};
 use super::reason::Reason;
 use super::view::Worker;
-use crate::config::Timeouts;
 use crate::net::downstream::{Connection, Flaw};
-use crate::net::timers::Timer;
 use crate::policy::endpoint::InFlight;
 use crate::policy::forward::{X_REQUEST_ID, client_address};
 use crate::policy::score::Outcome;
@@ -26,30 +24,13 @@ use crate::snapshot::{Id, Route, Snapshot, Upstream};
 use crate::telemetry::access_log::Entry;
 use crate::telemetry::record::Record;
 
+mod deadlines;
+
+use deadlines::Deadlines;
+pub use deadlines::Expired;
+
 /// The status recorded for a request whose client went away, as nginx writes it.
 const CLIENT_CLOSED: u16 = 499;
-
-/// A deadline of the exchange has passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expired {
-    /// Nothing moved for the idle timeout, and it was the client's turn.
-    ClientIdle,
-    /// Nothing moved for the idle timeout, and it was the endpoint's turn.
-    EndpointIdle,
-    /// The whole took longer than the route allows.
-    Request,
-}
-
-impl Expired {
-    /// What the client is told.
-    pub fn reason(self) -> Reason {
-        match self {
-            Self::ClientIdle => Reason::BodyTimeout,
-            Self::EndpointIdle => Reason::ResponseTimeout,
-            Self::Request => Reason::RequestTimeout,
-        }
-    }
-}
 
 /// One request and its response.
 #[derive(Debug)]
@@ -58,10 +39,7 @@ pub struct Exchange {
     connection: Rc<Connection>,
     started: Instant,
     sent: Instant,
-    moved: Instant,
-    timeouts: Timeouts,
-    timer: Option<Timer>,
-    upload: Option<Rc<Progress>>,
+    deadlines: Deadlines,
     in_flight: Option<InFlight>,
     record: Record,
     log: Option<Box<Entry>>,
@@ -80,10 +58,7 @@ impl Exchange {
             connection: Rc::clone(connection),
             started,
             sent: started,
-            moved: started,
-            timeouts: Timeouts::default(),
-            timer: None,
-            upload: None,
+            deadlines: Deadlines::new(&worker.timers, started),
             in_flight: None,
             record: Record::new(listener),
             log: None,
@@ -118,7 +93,7 @@ impl Exchange {
     /// The route decides how long things may take.
     pub fn routed(&mut self, route: &Route) {
         self.record.route = Some(route.id);
-        self.timeouts = route.timeouts;
+        self.deadlines.allow(route.timeouts);
         self.connection.allow_write_stall(route.timeouts.idle);
         if let Some(entry) = &mut self.log {
             entry.route = Some(Arc::clone(&route.name));
@@ -127,7 +102,7 @@ impl Exchange {
 
     /// The request has a body on its way.
     pub fn uploads(&mut self, progress: Rc<Progress>) {
-        self.upload = Some(progress);
+        self.deadlines.upload = Some(progress);
     }
 
     /// An endpoint has been picked.
@@ -149,8 +124,8 @@ impl Exchange {
     /// The endpoint's response head has arrived.
     pub fn answered(&mut self, status: StatusCode) {
         let now = Instant::now();
-        let sent = self.upload.as_ref().map_or(self.sent, |upload| upload.finished.get().unwrap_or(now));
-        self.moved = now;
+        let sent = self.upload().map_or(self.sent, |upload| upload.finished.get().unwrap_or(now));
+        self.deadlines.moved(now);
         self.record.status = status.as_u16();
         self.record.outcome = outcome_of(status);
         self.record.latency = Some(now.saturating_duration_since(sent));
@@ -171,7 +146,7 @@ impl Exchange {
     /// Some of the response has been passed on.
     pub fn response_moved(&mut self, bytes: u64) {
         self.record.bytes_out += bytes;
-        self.moved = self.worker.timers.now();
+        self.deadlines.moved(self.worker.timers.now());
     }
 
     /// The response stopped early.
@@ -191,7 +166,7 @@ impl Exchange {
             self.connection.linger_on_close();
         }
         self.in_flight = None;
-        self.timer = None;
+        self.deadlines.forget();
         self.connection.request_finished();
         let now = Instant::now();
         self.record.total = now.saturating_duration_since(self.started);
@@ -200,12 +175,12 @@ impl Exchange {
 
     /// Whether the whole request has been passed on.
     pub fn upload_finished(&self) -> bool {
-        self.upload.as_ref().is_none_or(|upload| upload.finished.get().is_some())
+        self.deadlines.upload_finished()
     }
 
     /// The progress of the request's body, if it has one.
     pub fn upload(&self) -> Option<&Progress> {
-        self.upload.as_deref()
+        self.deadlines.upload.as_deref()
     }
 
     /// Waits for `future`, but no longer than the deadlines allow.
@@ -223,50 +198,11 @@ impl Exchange {
 
     /// Ready when a deadline has passed.
     pub fn poll_expired(&mut self, cx: &Context<'_>) -> Poll<Expired> {
-        if self.timer.is_none() {
-            let timer = self.worker.timers.timer();
-            timer.set_at(self.deadline());
-            self.timer = Some(timer);
-        }
-        while self.timer.as_ref().is_some_and(|timer| timer.poll_fired(cx).is_ready()) {
-            if let Some(expired) = self.expired(self.worker.timers.now()) {
-                return Poll::Ready(expired);
-            }
-            if let Some(timer) = &self.timer {
-                timer.set_at(self.deadline());
-            }
-        }
-        Poll::Pending
-    }
-
-    /// The next point in time at which something may have expired.
-    fn deadline(&self) -> Instant {
-        let idle = self.last_moved() + self.timeouts.idle;
-        self.timeouts.request.map_or(idle, |whole| idle.min(self.started + whole))
-    }
-
-    fn expired(&self, now: Instant) -> Option<Expired> {
-        if self.timeouts.request.is_some_and(|whole| now >= self.started + whole) {
-            return Some(Expired::Request);
-        }
-        if now < self.last_moved() + self.timeouts.idle {
-            return None;
-        }
-        let clients_turn = self.upload.as_ref().is_some_and(|upload| upload.waits_for_client.get());
-        Some(if clients_turn && !self.upload_finished() {
-            Expired::ClientIdle
-        } else {
-            Expired::EndpointIdle
-        })
-    }
-
-    fn last_moved(&self) -> Instant {
-        let uploaded = self.upload.as_ref().and_then(|upload| upload.moved.get());
-        uploaded.map_or(self.moved, |uploaded| uploaded.max(self.moved))
+        self.deadlines.poll_expired(cx)
     }
 
     fn close_record(&mut self) {
-        if let Some(upload) = &self.upload {
+        if let Some(upload) = self.upload() {
             self.record.bytes_in = upload.bytes.get();
         }
         if !self.completed {

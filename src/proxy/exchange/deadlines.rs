@@ -1,0 +1,114 @@
+//! How long an exchange may take, and whose turn it was when it took too long.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::config::Timeouts;
+use crate::net::timers::{Timer, Timers};
+use crate::proxy::body::Progress;
+use crate::proxy::reason::Reason;
+
+/// A deadline of the exchange has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expired {
+    /// Nothing moved for the idle timeout, and it was the client's turn.
+    ClientIdle,
+    /// Nothing moved for the idle timeout, and it was the endpoint's turn.
+    EndpointIdle,
+    /// The whole took longer than the route allows.
+    Request,
+}
+
+impl Expired {
+    /// What the client is told.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::ClientIdle => Reason::BodyTimeout,
+            Self::EndpointIdle => Reason::ResponseTimeout,
+            Self::Request => Reason::RequestTimeout,
+        }
+    }
+}
+
+/// The deadlines of one exchange. No timer is set until somebody waits.
+#[derive(Debug)]
+pub(super) struct Deadlines {
+    timers: Rc<Timers>,
+    timer: Option<Timer>,
+    timeouts: Timeouts,
+    started: Instant,
+    last: Instant,
+    /// The request's body, which moves by itself.
+    pub(super) upload: Option<Rc<Progress>>,
+}
+
+impl Deadlines {
+    pub(super) fn new(timers: &Rc<Timers>, started: Instant) -> Self {
+        let timers = Rc::clone(timers);
+        Self { timers, timer: None, timeouts: Timeouts::default(), started, last: started, upload: None }
+    }
+
+    pub(super) fn allow(&mut self, timeouts: Timeouts) {
+        self.timeouts = timeouts;
+    }
+
+    /// Something of the response has moved.
+    pub(super) fn moved(&mut self, now: Instant) {
+        self.last = now;
+    }
+
+    /// Nothing is waited for any more.
+    pub(super) fn forget(&mut self) {
+        self.timer = None;
+    }
+
+    /// Whether the whole request has been passed on.
+    pub(super) fn upload_finished(&self) -> bool {
+        self.upload.as_ref().is_none_or(|upload| upload.finished.get().is_some())
+    }
+
+    /// Ready when a deadline has passed.
+    pub(super) fn poll_expired(&mut self, cx: &Context<'_>) -> Poll<Expired> {
+        if self.timer.is_none() {
+            let timer = self.timers.timer();
+            timer.set_at(self.deadline());
+            self.timer = Some(timer);
+        }
+        while self.timer.as_ref().is_some_and(|timer| timer.poll_fired(cx).is_ready()) {
+            if let Some(expired) = self.expired(self.timers.now()) {
+                return Poll::Ready(expired);
+            }
+            if let Some(timer) = &self.timer {
+                timer.set_at(self.deadline());
+            }
+        }
+        Poll::Pending
+    }
+
+    /// The next point in time at which something may have expired.
+    fn deadline(&self) -> Instant {
+        let idle = self.last_move() + self.timeouts.idle;
+        self.timeouts.request.map_or(idle, |whole| idle.min(self.started + whole))
+    }
+
+    fn expired(&self, now: Instant) -> Option<Expired> {
+        if self.timeouts.request.is_some_and(|whole| now >= self.started + whole) {
+            return Some(Expired::Request);
+        }
+        if now < self.last_move() + self.timeouts.idle {
+            return None;
+        }
+        let clients_turn = self.upload.as_ref().is_some_and(|upload| upload.waits_for_client.get());
+        Some(if clients_turn && !self.upload_finished() {
+            Expired::ClientIdle
+        } else {
+            Expired::EndpointIdle
+        })
+    }
+
+    fn last_move(&self) -> Instant {
+        let uploaded = self.upload.as_ref().and_then(|upload| upload.moved.get());
+        uploaded.map_or(self.last, |uploaded| uploaded.max(self.last))
+    }
+}
