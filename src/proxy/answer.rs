@@ -47,7 +47,7 @@ pub fn accepts_json(headers: &HeaderMap) -> bool {
 const JSON: &[u8] = b"application/json";
 
 /// Answers the client, and closes the exchange.
-pub fn refuse(refusal: Refusal, json: bool, mut exchange: Exchange) -> Response<ResponseBody> {
+pub fn refuse(refusal: Refusal, json: bool, mut exchange: Box<Exchange>) -> Response<ResponseBody> {
     let reason = refusal.reason;
     let (kind, body) = body(reason, json);
     exchange.refused(reason, body.len() as u64);

@@ -116,7 +116,7 @@ async fn pass_back(
     service: &Service,
     response: Response<Incoming>,
     lease: Lease<RequestBody>,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
 ) -> Response<ResponseBody> {
     let (mut parts, incoming) = response.into_parts();
     prepare_response(&mut parts.headers);

@@ -20,12 +20,12 @@ pub struct Download {
     incoming: Incoming,
     failed: bool,
     lease: Option<Lease<RequestBody>>,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
 }
 
 impl Download {
     /// Streams `incoming`, then puts the connection back.
-    pub fn new(incoming: Incoming, lease: Lease<RequestBody>, exchange: Exchange) -> Self {
+    pub fn new(incoming: Incoming, lease: Lease<RequestBody>, exchange: Box<Exchange>) -> Self {
         Self { first: None, incoming, failed: false, lease: Some(lease), exchange }
     }
 
