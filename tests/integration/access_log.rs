@@ -19,7 +19,7 @@ impl Logged {
         let directory = tempfile::tempdir().expect("a directory");
         let log = directory.path().join("access.log");
         let yaml = yaml.line(&line(&log, format));
-        Self { proxy: Proxy::start(&yaml.to_string()), log, _directory: directory }
+        Self { proxy: yaml.start(), log, _directory: directory }
     }
 
     /// The lines, once there are `count`.
@@ -213,7 +213,7 @@ fn a_log_is_switched_on_and_off_by_reload() {
     let yaml = Yaml::of("random", &[&origin]);
     let directory = tempfile::tempdir().expect("a directory");
     let log = directory.path().join("access.log");
-    let proxy = Proxy::start(&yaml.to_string());
+    let proxy = yaml.start();
     let mut client = proxy.client();
     client.get("/1");
     proxy.reload(&yaml.clone().line(&line(&log, "json")).to_string());

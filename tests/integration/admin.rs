@@ -21,7 +21,7 @@ fn has(value: &Value, wanted: &[&str]) {
 #[test]
 fn upstreams_are_shown_with_every_key_that_tools_rely_on() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&Yaml::of("p2c", &[&origin]).to_string());
+    let proxy = Yaml::of("p2c", &[&origin]).start();
     proxy.get("/");
     let endpoint = &proxy.endpoints_when("shop", |all| all[0]["requests"] == 1)[0];
     has(
@@ -39,7 +39,7 @@ fn upstreams_are_shown_with_every_key_that_tools_rely_on() {
 #[test]
 fn percentiles_are_null_without_a_sample_and_in_order_with_some() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&Yaml::of("random", &[&origin]).to_string());
+    let proxy = Yaml::of("random", &[&origin]).start();
     let quiet = &proxy.endpoints_when("shop", |_| true)[0];
     assert_eq!((&quiet["p50_ms"], &quiet["p99_ms"]), (&Value::Null, &Value::Null));
     let mut client = proxy.client();
@@ -52,7 +52,7 @@ fn percentiles_are_null_without_a_sample_and_in_order_with_some() {
 #[test]
 fn a_request_that_hangs_is_in_flight_until_its_client_goes_away() {
     let origin = Origin::behind(&Gate::default());
-    let proxy = Proxy::start(&Yaml::of("random", &[&origin]).to_string());
+    let proxy = Yaml::of("random", &[&origin]).start();
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n");
     proxy.endpoints_when("shop", |all| all[0]["in_flight"] == 1 && all[0]["requests"] == 0);
@@ -75,7 +75,7 @@ fn failures_are_those_of_the_endpoint() {
             visit.send(format!("HTTP/1.1 {status} So\r\ncontent-length: 0\r\n\r\n"));
         }
     });
-    let proxy = Proxy::start(&Yaml::of("random", &[&origin]).to_string());
+    let proxy = Yaml::of("random", &[&origin]).start();
     for (sent, (path, failures)) in [
         ("/404", 0),
         ("/500", 1),
@@ -98,7 +98,7 @@ fn failures_are_those_of_the_endpoint() {
 #[test]
 fn the_config_is_shown_with_its_defaults_spelled_out() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&Yaml::of("random", &[&origin]).to_string());
+    let proxy = Yaml::of("random", &[&origin]).start();
     let page = proxy.admin_json("/api/v1/config");
     assert_eq!(page["generation"], 1);
     let config = &page["config"];
@@ -117,7 +117,7 @@ fn the_config_is_shown_with_its_defaults_spelled_out() {
 #[test]
 fn the_config_as_shown_is_a_config() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&Yaml::of("random", &[&origin]).to_string());
+    let proxy = Yaml::of("random", &[&origin]).start();
     let page = proxy.admin_json("/api/v1/config");
     // JSON is YAML.
     assert_eq!(proxy.reload(&page["config"].to_string()).status(), 200);
@@ -127,7 +127,7 @@ fn the_config_as_shown_is_a_config() {
 #[test]
 fn status_says_what_runs() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&Yaml::of("random", &[&origin]).to_string());
+    let proxy = Yaml::of("random", &[&origin]).start();
     let _open = proxy.client();
     let status = proxy.admin_when("/api/v1/status", |status| status["listeners"][0]["connections"] == 1);
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
@@ -143,7 +143,7 @@ fn status_says_what_runs() {
 #[test]
 fn health_and_readiness_are_plain_text() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&Yaml::of("random", &[&origin]).to_string());
+    let proxy = Yaml::of("random", &[&origin]).start();
     for (path, text) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
         let answer = proxy.admin("GET", path);
         assert_eq!((answer.status(), answer.text().as_str()), (200, text));
@@ -153,7 +153,7 @@ fn health_and_readiness_are_plain_text() {
 #[test]
 fn an_unknown_page_is_404_and_a_wrong_method_405() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&Yaml::of("random", &[&origin]).to_string());
+    let proxy = Yaml::of("random", &[&origin]).start();
     assert_eq!(proxy.admin("GET", "/api/v1/nothing").status(), 404);
     assert_eq!(proxy.admin("POST", "/metrics").status(), 405);
     let answer = proxy.admin("GET", "/api/v1/reload");
@@ -164,14 +164,14 @@ fn an_unknown_page_is_404_and_a_wrong_method_405() {
 #[test]
 fn no_listener_serves_the_admin_pages() {
     let origin = Origin::answering(ok_with("the shop"));
-    let proxy = Proxy::start(&Yaml::of("random", &[&origin]).to_string());
+    let proxy = Yaml::of("random", &[&origin]).start();
     assert_eq!(proxy.get("/api/v1/config").text(), "the shop");
 }
 
 #[test]
 fn metrics_are_openmetrics_with_bounded_labels() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&Yaml::of("random", &[&origin]).to_string());
+    let proxy = Yaml::of("random", &[&origin]).start();
     proxy.get("/");
     // None of what a client sends may become a label.
     proxy.exchange("GET /secret-path HTTP/1.1\r\nhost: evil\r\nuser-agent: evil\r\n\r\n");
@@ -215,7 +215,7 @@ fn metrics_count_what_was_sent() {
     let routes = "{ name: buy, match: { path_prefix: /buy }, upstream: shop }, { name: pay, match: { path: /pay }, upstream: bad }";
     let yaml =
         Yaml::of("random", &[&good]).upstream(&format!("bad: {{ endpoints: [\"{}\"] }}", bad.address()));
-    let proxy = Proxy::start(&yaml.routes(routes).to_string());
+    let proxy = yaml.routes(routes).start();
     let mut client = proxy.client();
     (0..7).for_each(|_| drop(client.get("/buy")));
     client.send("POST /buy HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc").response();
@@ -240,7 +240,7 @@ fn metrics_count_what_was_sent() {
 #[test]
 fn histograms_are_cumulative_and_agree_with_their_count() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&Yaml::of("random", &[&origin]).to_string());
+    let proxy = Yaml::of("random", &[&origin]).start();
     let mut client = proxy.client();
     (0..20).for_each(|_| drop(client.get("/")));
     let metrics = proxy.metrics_when(|metrics| metrics.sum("tillgate_requests_total", &[]) == 20.0);
@@ -260,7 +260,7 @@ fn histograms_are_cumulative_and_agree_with_their_count() {
 #[test]
 fn heads_that_never_became_requests_are_counted() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&Yaml::of("random", &[&origin]).to_string());
+    let proxy = Yaml::of("random", &[&origin]).start();
     assert_eq!(proxy.exchange("not http at all\r\n\r\n").status(), 400);
     proxy.metrics_when(|metrics| metrics.sum("tillgate_heads_refused_total", &[]) == 1.0);
     assert_eq!(proxy.metrics().sum("tillgate_requests_total", &[]), 0.0);
@@ -281,7 +281,7 @@ fn the_admin_server_may_listen_on_a_unix_socket() {
     let yaml = Yaml::of("random", &[&origin]).admin(&format!("{{ address: \"unix:{}\" }}", socket.display()));
     for _ in 0..2 {
         // The second one finds the socket that the first left behind.
-        let proxy = Proxy::start(&yaml.to_string());
+        let proxy = yaml.start();
         assert_eq!(proxy.admin_address(), None);
         let answer = get_unix(&socket, "/healthz").expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok\n"), "{answer}");

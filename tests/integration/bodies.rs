@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{Client, DEADLINE, Message, OK, Origin, Program, Proxy, Refuser, Setup, Visit, ok_with};
+use crate::support::{Client, DEADLINE, Message, OK, Origin, Program, Proxy, Refuser, Visit, Yaml, ok_with};
 
 /// Answers each request with its own body, by length.
 fn echoing() -> Origin {
@@ -146,7 +146,7 @@ fn the_trailers_of_a_request_arrive() {
 fn a_response_to_head_has_its_length_and_no_body_and_the_connection_goes_on() {
     for framing in ["content-length: 1000", "transfer-encoding: chunked"] {
         let origin = Origin::answering(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n"));
-        let proxy = Setup::before(&[&origin]).one_worker().start();
+        let proxy = Yaml::before(&[&origin]).workers(1).start();
         let mut client = proxy.client();
         for _ in 0..3 {
             client.send("HEAD / HTTP/1.1\r\nhost: shop.example\r\n\r\n");
@@ -168,7 +168,7 @@ fn responses_that_have_no_body_have_none_whatever_they_say() {
     ];
     for head in heads {
         let origin = Origin::answering(head);
-        let proxy = Setup::before(&[&origin]).one_worker().start();
+        let proxy = Yaml::before(&[&origin]).workers(1).start();
         let mut client = proxy.client();
         for _ in 0..3 {
             let response = client.get("/");
@@ -216,7 +216,7 @@ fn the_client_is_told_to_continue_once_an_endpoint_takes_its_request() {
 #[test]
 fn the_client_is_not_told_to_continue_when_no_endpoint_takes_its_request() {
     let nobody = Refuser::bind();
-    let proxy = Setup::before_address(nobody.address()).start();
+    let proxy = Yaml::before_address(nobody.address()).start();
     let mut client = proxy.client();
     client.send(format!("{POST}content-length: 5\r\nexpect: 100-continue\r\n\r\n"));
     let response = client.response();
@@ -226,7 +226,7 @@ fn the_client_is_not_told_to_continue_when_no_endpoint_takes_its_request() {
 #[test]
 fn the_client_is_not_told_to_continue_with_a_body_that_is_too_large() {
     let origin = Origin::answering(OK);
-    let proxy = Setup::before(&[&origin]).route("max_body: 4").start();
+    let proxy = Yaml::before(&[&origin]).route("max_body: 4").start();
     let mut client = proxy.client();
     client.send(format!("{POST}content-length: 5\r\nexpect: 100-continue\r\n\r\n"));
     assert_eq!(client.response().status(), 413);
@@ -328,7 +328,7 @@ fn a_connection_with_half_an_upload_on_it_is_not_used_again() {
             visit.send(OK);
         }
     });
-    let proxy = Setup::before(&[&origin]).one_worker().start();
+    let proxy = Yaml::before(&[&origin]).workers(1).start();
     let mut uploading = proxy.client();
     uploading.send(format!("{POST}content-length: 100000000\r\n\r\nbegun"));
     assert_eq!(uploading.response().status(), 401);
@@ -417,7 +417,7 @@ fn a_request_that_is_cut_anywhere_never_looks_whole_to_the_origin() {
 #[test]
 fn a_body_larger_than_the_route_allows_is_refused_with_413_before_it_is_sent() {
     let origin = Origin::answering(OK);
-    let proxy = Setup::before(&[&origin]).route("max_body: 5").start();
+    let proxy = Yaml::before(&[&origin]).route("max_body: 5").start();
     let mut client = proxy.client();
     assert_eq!(client.post("/", "hello").status(), 200, "as much as is allowed");
     let response = client.post("/", "hello!");
@@ -429,7 +429,7 @@ fn a_body_larger_than_the_route_allows_is_refused_with_413_before_it_is_sent() {
 #[test]
 fn a_chunked_body_larger_than_the_route_allows_is_refused_with_413_and_never_whole() {
     let origin = Origin::answering(OK);
-    let proxy = Setup::before(&[&origin]).route("max_body: 5").one_worker().start();
+    let proxy = Yaml::before(&[&origin]).route("max_body: 5").workers(1).start();
     let mut client = proxy.client();
     let post = |pieces: &[&str]| format!("{CHUNKED_POST}\r\n{}", chunked(pieces));
     assert_eq!(client.send(post(&["hel", "lo"])).response().status(), 200, "as much as is allowed");
@@ -449,7 +449,7 @@ const FLAT: u64 = 64 << 20;
 fn program_before(origin: &Origin) -> (Program, tempfile::TempDir) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("tillgate.yaml");
-    std::fs::write(&path, Setup::before(&[origin]).yaml()).expect("write the config");
+    std::fs::write(&path, Yaml::before(&[origin]).to_string()).expect("write the config");
     (Program::run(&path), directory)
 }
 
@@ -554,7 +554,7 @@ fn an_origin_that_reads_slowly_holds_back_its_client() {
 #[test]
 fn many_bodies_at_once_do_not_mix() {
     let origin = echoing();
-    let proxy = Setup::before(&[&origin]).start();
+    let proxy = Proxy::before(&[&origin]);
     let web = proxy.web();
     let talk = |number: usize| {
         let mut client = Client::connect(web);

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
-use crate::support::{Client, DEADLINE, OK, Origin, Proxy, Setup, Visit, eventually, ok_with};
+use crate::support::{Client, DEADLINE, OK, Origin, Proxy, Visit, Yaml, eventually, ok_with};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: shop.example\r\n";
 
@@ -39,7 +39,7 @@ fn wait_until_idle(proxy: &Proxy) {
 #[test]
 fn one_upstream_connection_serves_many_requests_of_one_client() {
     let origin = numbering();
-    let proxy = Setup::before(&[&origin]).one_worker().start();
+    let proxy = Yaml::before(&[&origin]).workers(1).start();
     let mut client = proxy.client();
     for _ in 0..50 {
         assert_eq!(client.get("/").text(), "1");
@@ -50,7 +50,7 @@ fn one_upstream_connection_serves_many_requests_of_one_client() {
 #[test]
 fn one_upstream_connection_serves_many_clients_in_turn() {
     let origin = numbering();
-    let proxy = Setup::before(&[&origin]).one_worker().start();
+    let proxy = Yaml::before(&[&origin]).workers(1).start();
     for _ in 0..50 {
         assert_eq!(proxy.get("/").text(), "1");
     }
@@ -67,7 +67,7 @@ fn of_two_idle_upstream_connections_the_one_used_last_is_used_next() {
         visit.send(ok_with(&visit.number.to_string()));
         while visit.request().is_some() && visit.send(ok_with(&visit.number.to_string())) {}
     });
-    let proxy = Setup::before(&[&origin]).one_worker().start();
+    let proxy = Yaml::before(&[&origin]).workers(1).start();
     let (mut one, mut two) = (proxy.client(), proxy.client());
     one.send(format!("{GET}\r\n"));
     origin.wait_for(1);
@@ -85,7 +85,7 @@ fn of_two_idle_upstream_connections_the_one_used_last_is_used_next() {
 #[test]
 fn an_upstream_connection_is_closed_after_its_idle_timeout() {
     let origin = Origin::answering(OK);
-    let proxy = Setup::before(&[&origin]).one_worker().connection("idle_timeout: 200ms").start();
+    let proxy = Yaml::before(&[&origin]).workers(1).connection("idle_timeout: 200ms").start();
     let start = Instant::now();
     proxy.get("/");
     origin.wait_for_ends(1);
@@ -97,7 +97,7 @@ fn an_upstream_connection_is_closed_after_its_idle_timeout() {
 #[test]
 fn no_more_upstream_connections_are_kept_than_allowed() {
     let (origin, go) = on_command();
-    let proxy = Setup::before(&[&origin]).one_worker().connection("max_idle: 1").start();
+    let proxy = Yaml::before(&[&origin]).workers(1).connection("max_idle: 1").start();
     let mut clients: Vec<Client> = (0..3).map(|_| proxy.client()).collect();
     for client in &mut clients {
         client.send(format!("{GET}\r\n"));
@@ -119,7 +119,7 @@ fn a_connection_that_the_origin_closed_while_it_lay_idle_is_replaced_unseen() {
             visit.send(ok_with(&request.text()));
         }
     });
-    let proxy = Setup::before(&[&origin]).one_worker().start();
+    let proxy = Yaml::before(&[&origin]).workers(1).start();
     let mut client = proxy.client();
     for round in 0..50 {
         let body = format!("order {round}");
@@ -141,7 +141,7 @@ fn a_connection_that_the_origin_says_it_closes_is_not_used_again() {
         // It leaves the closing to the proxy.
         visit.closes();
     });
-    let proxy = Setup::before(&[&origin]).one_worker().start();
+    let proxy = Yaml::before(&[&origin]).workers(1).start();
     let mut client = proxy.client();
     for number in 1..=5 {
         let response = client.post("/", "hello");
@@ -160,7 +160,7 @@ fn an_origin_that_sends_more_than_its_response_does_not_answer_the_next_request_
         );
         visit.closes();
     });
-    let proxy = Setup::before(&[&origin]).one_worker().start();
+    let proxy = Yaml::before(&[&origin]).workers(1).start();
     let mut client = proxy.client();
     for _ in 0..10 {
         assert_eq!(client.get("/").text(), "ok");
@@ -180,7 +180,7 @@ fn a_client_that_says_it_closes_is_told_so_and_closed() {
 #[test]
 fn a_head_that_does_not_arrive_in_time_is_answered_408() {
     let origin = Origin::answering(OK);
-    let proxy = Setup::before(&[&origin]).limits("header_timeout: 300ms").start();
+    let proxy = Yaml::before(&[&origin]).limits("header_timeout: 300ms").start();
     let mut client = proxy.client();
     let response = client.send(GET).response();
     assert_eq!((response.status(), response.reason()), (408, "header_timeout"));
@@ -190,7 +190,7 @@ fn a_head_that_does_not_arrive_in_time_is_answered_408() {
 #[test]
 fn a_head_that_trickles_in_does_not_win_time() {
     let origin = Origin::answering(OK);
-    let proxy = Setup::before(&[&origin]).limits("header_timeout: 300ms").start();
+    let proxy = Yaml::before(&[&origin]).limits("header_timeout: 300ms").start();
     let mut client = proxy.client();
     client.send(GET).send("x-slow: ");
     let tick = std::time::Duration::from_millis(20);
@@ -206,7 +206,7 @@ fn a_head_that_trickles_in_does_not_win_time() {
 #[test]
 fn the_second_head_of_a_connection_has_its_time_too() {
     let origin = Origin::answering(OK);
-    let proxy = Setup::before(&[&origin]).limits("header_timeout: 300ms").start();
+    let proxy = Yaml::before(&[&origin]).limits("header_timeout: 300ms").start();
     let mut client = proxy.client();
     assert_eq!(client.get("/").status(), 200);
     assert_eq!(client.send(GET).response().reason(), "header_timeout");
@@ -216,7 +216,7 @@ fn the_second_head_of_a_connection_has_its_time_too() {
 fn half_a_head_that_came_along_with_the_request_before_it_is_not_waited_for_longer_than_a_request() {
     // The library holds it already, so the socket cannot tell that a head has begun.
     let origin = Origin::answering(OK);
-    let proxy = Setup::before(&[&origin]).limits("idle_timeout: 300ms, header_timeout: 1h").start();
+    let proxy = Yaml::before(&[&origin]).limits("idle_timeout: 300ms, header_timeout: 1h").start();
     let mut client = proxy.client();
     client.send(format!("{GET}\r\n{GET}"));
     assert_eq!(client.response().status(), 200);
@@ -226,7 +226,7 @@ fn half_a_head_that_came_along_with_the_request_before_it_is_not_waited_for_long
 #[test]
 fn an_idle_client_is_closed_without_a_word() {
     let origin = Origin::answering(OK);
-    let proxy = Setup::before(&[&origin]).limits("idle_timeout: 300ms").start();
+    let proxy = Yaml::before(&[&origin]).limits("idle_timeout: 300ms").start();
     proxy.client().expect_closed();
     let mut client = proxy.client();
     assert_eq!(client.get("/").status(), 200);
@@ -236,7 +236,7 @@ fn an_idle_client_is_closed_without_a_word() {
 #[test]
 fn a_request_that_takes_longer_than_the_idle_timeout_is_not_idle() {
     let (origin, go) = on_command();
-    let proxy = Setup::before(&[&origin]).limits("idle_timeout: 200ms, header_timeout: 200ms").start();
+    let proxy = Yaml::before(&[&origin]).limits("idle_timeout: 200ms, header_timeout: 200ms").start();
     let (mut busy, mut idle) = (proxy.client(), proxy.client());
     busy.send(format!("{GET}\r\n"));
     // The idle one measures the time.
@@ -249,7 +249,7 @@ fn a_request_that_takes_longer_than_the_idle_timeout_is_not_idle() {
 #[test]
 fn a_listener_holds_no_more_connections_than_allowed() {
     let origin = Origin::answering(OK);
-    let proxy = Setup::before(&[&origin]).limits("max_connections: 2").start();
+    let proxy = Yaml::before(&[&origin]).limits("max_connections: 2").start();
     let (mut one, mut two) = (proxy.client(), proxy.client());
     assert_eq!((one.get("/").status(), two.get("/").status()), (200, 200));
     let mut three = proxy.client();
@@ -341,7 +341,7 @@ fn a_client_that_does_not_read_its_response_is_given_up() {
         visit.send("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n");
         while visit.send([0; 1 << 16]) {}
     });
-    let proxy = Setup::before(&[&origin]).route("timeouts: { idle: 300ms }").start();
+    let proxy = Yaml::before(&[&origin]).route("timeouts: { idle: 300ms }").start();
     let mut client = proxy.client();
     client.send(format!("{GET}\r\n"));
     let start = Instant::now();

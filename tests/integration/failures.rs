@@ -4,9 +4,12 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::support::{Blackhole, Message, OK, Origin, Proxy, Refuser, Setup};
+use crate::support::{Blackhole, Message, OK, Origin, Proxy, Refuser, Yaml};
 
 const ASK: &str = "GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n";
+
+/// A route that takes only what is below `/shop`.
+const BELOW_SHOP: &str = "{ match: { path_prefix: /shop }, upstream: shop }";
 
 /// Asserts which answer of Tillgate's own this is.
 fn assert_failed(response: &Message, status: u16, reason: &str, sent: Option<&str>) {
@@ -37,7 +40,7 @@ fn silent() -> Origin {
 #[test]
 fn an_endpoint_that_refuses_connections_is_502_and_nothing_was_sent() {
     let nobody = Refuser::bind();
-    let proxy = Setup::before_address(nobody.address()).start();
+    let proxy = Yaml::before_address(nobody.address()).start();
     let mut client = proxy.client();
     for _ in 0..2 {
         assert_failed(&client.post("/", "hello"), 502, "connect_failed", Some("none"));
@@ -47,7 +50,7 @@ fn an_endpoint_that_refuses_connections_is_502_and_nothing_was_sent() {
 #[test]
 fn an_endpoint_that_does_not_take_the_connection_in_time_is_504_and_nothing_was_sent() {
     let nobody = Blackhole::bind();
-    let proxy = Setup::before_address(nobody.address()).connection("connect_timeout: 200ms").start();
+    let proxy = Yaml::before_address(nobody.address()).connection("connect_timeout: 200ms").start();
     let start = Instant::now();
     let response = proxy.client().post("/", "hello");
     assert_failed(&response, 504, "connect_timeout", Some("none"));
@@ -77,7 +80,7 @@ fn a_post_is_not_sent_again_when_its_connection_breaks() {
             visit.request();
         }
     });
-    let proxy = Setup::before(&[&origin]).one_worker().start();
+    let proxy = Yaml::before(&[&origin]).workers(1).start();
     let mut client = proxy.client();
     assert_eq!(client.post("/1", "hello").status(), 200);
     assert_failed(&client.post("/2", "hello"), 502, "reset", Some("maybe"));
@@ -135,7 +138,7 @@ fn endless_interim_responses_do_not_outlast_the_request_timeout() {
         visit.request();
         while visit.send("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n") {}
     });
-    let proxy = Setup::before(&[&origin]).route("timeouts: { request: 500ms }").start();
+    let proxy = Yaml::before(&[&origin]).route("timeouts: { request: 500ms }").start();
     let start = Instant::now();
     assert_failed(&proxy.get("/"), 504, "request_timeout", Some("maybe"));
     assert!(start.elapsed() < Duration::from_secs(5), "after {:?}", start.elapsed());
@@ -145,7 +148,7 @@ fn endless_interim_responses_do_not_outlast_the_request_timeout() {
 #[test]
 fn an_endpoint_that_does_not_answer_is_504_after_the_idle_timeout() {
     let origin = silent();
-    let proxy = Setup::before(&[&origin]).route("timeouts: { idle: 300ms }").start();
+    let proxy = Yaml::before(&[&origin]).route("timeouts: { idle: 300ms }").start();
     let start = Instant::now();
     assert_failed(&proxy.get("/"), 504, "response_timeout", Some("maybe"));
     assert!(start.elapsed() >= Duration::from_millis(300), "after {:?}", start.elapsed());
@@ -156,7 +159,7 @@ fn an_endpoint_that_does_not_answer_is_504_after_the_idle_timeout() {
 #[test]
 fn a_request_that_takes_longer_than_its_route_allows_is_504() {
     let origin = silent();
-    let proxy = Setup::before(&[&origin]).route("timeouts: { request: 300ms }").start();
+    let proxy = Yaml::before(&[&origin]).route("timeouts: { request: 300ms }").start();
     assert_failed(&proxy.get("/"), 504, "request_timeout", Some("maybe"));
     origin.wait_for_ends(1);
 }
@@ -168,7 +171,7 @@ fn a_response_that_stalls_is_cut_off_after_the_idle_timeout() {
         visit.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello");
         visit.closes();
     });
-    let proxy = Setup::before(&[&origin]).route("timeouts: { idle: 300ms }").start();
+    let proxy = Yaml::before(&[&origin]).route("timeouts: { idle: 300ms }").start();
     let response = proxy.get("/");
     assert_eq!((response.status(), response.text().as_str(), response.truncated), (200, "hello", true));
     origin.wait_for_ends(1);
@@ -181,7 +184,7 @@ fn a_response_that_trickles_is_cut_off_after_the_request_timeout() {
         visit.send("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n");
         while visit.send("x") {}
     });
-    let proxy = Setup::before(&[&origin]).route("timeouts: { request: 300ms }").start();
+    let proxy = Yaml::before(&[&origin]).route("timeouts: { request: 300ms }").start();
     assert!(proxy.get("/").truncated);
     origin.wait_for_ends(1);
 }
@@ -189,7 +192,7 @@ fn a_response_that_trickles_is_cut_off_after_the_request_timeout() {
 #[test]
 fn an_upload_that_stalls_is_408_after_the_idle_timeout_and_never_whole() {
     let origin = Origin::answering(OK);
-    let proxy = Setup::before(&[&origin]).route("timeouts: { idle: 300ms }").start();
+    let proxy = Yaml::before(&[&origin]).route("timeouts: { idle: 300ms }").start();
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-length: 10\r\n\r\nhello");
     assert_failed(&client.response(), 408, "body_timeout", Some("maybe"));
@@ -201,10 +204,8 @@ fn an_upload_that_stalls_is_408_after_the_idle_timeout_and_never_whole() {
 #[test]
 fn an_upstream_whose_endpoints_all_have_weight_0_is_503() {
     let origin = Origin::answering(OK);
-    let address = origin.address().to_string();
-    let drained = format!("{{ address: \"{address}\", weight: 0 }}");
-    let yaml = Setup::before(&[&origin]).yaml().replace(&format!("\"{address}\""), &drained);
-    let proxy = Proxy::start(&yaml);
+    let drained = format!("{{ address: \"{}\", weight: 0 }}", origin.address());
+    let proxy = Yaml::new(&format!("strategy: round_robin, endpoints: [{drained}]")).start();
     assert_failed(&proxy.get("/"), 503, "no_endpoint", None);
     assert_eq!(origin.connections(), 0);
 }
@@ -212,8 +213,7 @@ fn an_upstream_whose_endpoints_all_have_weight_0_is_503() {
 #[test]
 fn a_request_that_no_route_takes_is_404_and_the_connection_goes_on() {
     let origin = Origin::answering(OK);
-    let yaml = Setup::before(&[&origin]).yaml().replace("path_prefix: /", "path_prefix: /shop");
-    let proxy = Proxy::start(&yaml);
+    let proxy = Yaml::before(&[&origin]).routes(BELOW_SHOP).start();
     let mut client = proxy.client();
     assert_failed(&client.get("/"), 404, "no_route", None);
     assert_eq!(client.get("/shop").status(), 200);
@@ -222,8 +222,7 @@ fn a_request_that_no_route_takes_is_404_and_the_connection_goes_on() {
 #[test]
 fn the_body_of_an_unroutable_request_is_not_taken_for_the_next_one() {
     let origin = Origin::answering(OK);
-    let yaml = Setup::before(&[&origin]).yaml().replace("path_prefix: /", "path_prefix: /shop");
-    let proxy = Proxy::start(&yaml);
+    let proxy = Yaml::before(&[&origin]).routes(BELOW_SHOP).start();
     let mut client = proxy.client();
     let smuggled = "GET /shop/smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
     assert_failed(&client.post("/", smuggled), 404, "no_route", None);
@@ -239,7 +238,7 @@ fn the_body_of_an_unroutable_request_is_not_taken_for_the_next_one() {
 #[test]
 fn a_client_that_accepts_json_is_told_in_json() {
     let nobody = Refuser::bind();
-    let proxy = Setup::before_address(nobody.address()).start();
+    let proxy = Yaml::before_address(nobody.address()).start();
     let ask = "GET / HTTP/1.1\r\nhost: shop.example\r\naccept: text/html, application/json;q=0.9\r\n\r\n";
     let response = proxy.exchange(ask);
     assert_failed(&response, 502, "connect_failed", Some("none"));
@@ -254,7 +253,7 @@ fn a_client_that_accepts_json_is_told_in_json() {
 #[test]
 fn an_answer_to_head_has_no_body() {
     let nobody = Refuser::bind();
-    let proxy = Setup::before_address(nobody.address()).start();
+    let proxy = Yaml::before_address(nobody.address()).start();
     let mut client = proxy.client();
     for _ in 0..2 {
         client.send("HEAD / HTTP/1.1\r\nhost: shop.example\r\n\r\n");
@@ -275,9 +274,8 @@ fn a_5xx_of_the_endpoint_is_passed_on_as_it_is() {
 #[test]
 fn one_endpoint_that_fails_does_not_disturb_the_connections_of_another() {
     let (good, nobody) = (Origin::answering(OK), Refuser::bind());
-    let both = format!("\"{}\", \"{}\"", good.address(), nobody.address());
-    let yaml = Setup::before(&[&good]).one_worker().yaml().replace(&format!("\"{}\"", good.address()), &both);
-    let proxy = Proxy::start(&yaml);
+    let both = format!("[\"{}\", \"{}\"]", good.address(), nobody.address());
+    let proxy = Yaml::new(&format!("strategy: round_robin, endpoints: {both}")).workers(1).start();
     let mut client = proxy.client();
     let statuses: Vec<u16> = (0..20).map(|_| client.get("/").status()).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10, "{statuses:?}");

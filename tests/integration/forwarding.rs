@@ -1,6 +1,6 @@
 //! What of a head goes through, and what is said about it on the way (design, section 10; RFC 9110 section 7.6).
 
-use crate::support::{Message, OK, Origin, Proxy, Setup};
+use crate::support::{Message, OK, Origin, Proxy, Yaml};
 
 /// What an origin is sent for a GET with these lines.
 fn forwarded(lines: &str) -> Message {
@@ -9,7 +9,7 @@ fn forwarded(lines: &str) -> Message {
 
 fn forwarded_by(top: &str, asks: &str, lines: &str) -> Message {
     let origin = Origin::answering(OK);
-    let proxy = Setup::before(&[&origin]).top(top).start();
+    let proxy = Yaml::before(&[&origin]).line(top).start();
     let response = proxy.exchange(format!("{asks} HTTP/1.1\r\nhost: shop.example\r\n{lines}\r\n"));
     assert_eq!(response.status(), 200, "{}", response.head);
     origin.request()
@@ -275,8 +275,8 @@ fn dot_segments_are_resolved_and_all_else_in_a_target_is_kept() {
 #[test]
 fn no_spelling_of_a_path_escapes_the_prefix_of_its_route() {
     let origin = Origin::answering(OK);
-    let yaml = Setup::before(&[&origin]).yaml().replace("path_prefix: /", "path_prefix: /public");
-    let proxy = Proxy::start(&yaml);
+    let route = "{ match: { path_prefix: /public }, upstream: shop }";
+    let proxy = Yaml::before(&[&origin]).routes(route).start();
     let tries = [
         ("/public/../admin", 404),
         ("/public/%2e%2e/admin", 404),

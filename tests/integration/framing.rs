@@ -2,7 +2,7 @@
 //!
 //! Every payload drags a second request behind it: whoever reads the first one differently serves the second.
 
-use crate::support::{OK, Origin, Proxy, Setup};
+use crate::support::{OK, Origin, Proxy, Yaml};
 
 /// What a payload tries to get past the proxy.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nhost: shop.example\r\n\r\n";
@@ -19,12 +19,12 @@ struct Gate {
 
 impl Gate {
     fn open() -> Self {
-        Self::with(Setup::limits, "")
+        Self::with_limits("")
     }
 
-    fn with(set: impl Fn(Setup, &str) -> Setup, yaml: &str) -> Self {
+    fn with_limits(yaml: &str) -> Self {
         let origin = Origin::answering(OK);
-        let proxy = set(Setup::before(&[&origin]), yaml).start();
+        let proxy = Yaml::before(&[&origin]).limits(yaml).start();
         Self { origin, proxy }
     }
 
@@ -270,7 +270,7 @@ fn a_target_that_is_no_path_is_refused() {
 
 #[test]
 fn a_head_larger_than_the_listener_allows_is_refused_with_431() {
-    let gate = Gate::with(Setup::limits, "max_header_bytes: 8KiB");
+    let gate = Gate::with_limits("max_header_bytes: 8KiB");
     let filler = "x".repeat(9 * 1024);
     let many: String = (0..101).map(|number| format!("x-{number}: a\r\n")).collect();
     gate.refuses(431, "headers_too_large", &[("one long line", get(&format!("x-filler: {filler}")))]);
@@ -279,7 +279,7 @@ fn a_head_larger_than_the_listener_allows_is_refused_with_431() {
 
 #[test]
 fn a_head_without_an_end_is_refused_with_431() {
-    let gate = Gate::with(Setup::limits, "max_header_bytes: 8KiB");
+    let gate = Gate::with_limits("max_header_bytes: 8KiB");
     let mut client = gate.proxy.client();
     client.send(GET);
     let line = format!("x-filler: {}\r\n", "x".repeat(1000));
@@ -292,7 +292,7 @@ fn a_head_without_an_end_is_refused_with_431() {
 
 #[test]
 fn a_target_too_long_for_any_endpoint_is_refused_with_414() {
-    let gate = Gate::with(Setup::limits, "max_header_bytes: 128KiB");
+    let gate = Gate::with_limits("max_header_bytes: 128KiB");
     let head = format!("GET /{} HTTP/1.1\r\nhost: shop.example\r\n", "x".repeat(70_000));
     gate.refuses(414, "uri_too_long", &[("70,000 bytes", head)]);
 }

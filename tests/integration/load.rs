@@ -95,7 +95,7 @@ fn turn(turn: usize, origins: &[Origin; 4]) -> Yaml {
 #[test]
 fn a_hundred_reloads_under_load_lose_no_request_and_miscount_none() {
     let origins = ["a", "b", "c", "d"].map(Origin::echoing);
-    let proxy = Proxy::start(&turn(0, &origins).to_string());
+    let proxy = turn(0, &origins).start();
     let answered = under_load(proxy.web(), |sent| {
         for number in 1..=100 {
             let answer = proxy.reload(&turn(number, &origins).to_string());
@@ -124,7 +124,7 @@ fn ten_thousand_routes_can_be_reloaded_under_load() {
     let many: String =
         (0..9_999).map(|n| format!("{{ match: {{ path: /deep/{n} }}, upstream: deep }}, ")).collect();
     let last = last.routes(&format!("{many}{{ name: all, match: {{ path_prefix: / }}, upstream: shop }}"));
-    let proxy = Proxy::start(&yaml.to_string());
+    let proxy = yaml.start();
     let answered = under_load(proxy.web(), |sent| {
         let answer = proxy.reload(&last.to_string());
         assert_eq!(answer.status(), 200, "{}", answer.text());

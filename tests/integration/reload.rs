@@ -32,7 +32,7 @@ fn accept(proxy: &Proxy, yaml: &Yaml) -> Value {
 #[test]
 fn post_reload_says_which_generation_is_in_force_now() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&Yaml::of("round_robin", &[&origin]).to_string());
+    let proxy = Yaml::of("round_robin", &[&origin]).start();
     let answer = accept(&proxy, &Yaml::of("random", &[&origin]));
     let report = json!({ "generation": 2, "changed": true, "warnings": [] });
     assert_eq!(answer, json!({ "reloaded": true, "report": report }));
@@ -61,7 +61,7 @@ fn requests_on_an_open_connection_follow_the_routes_of_the_moment() {
     let (old, new) = (Origin::answering(ok_with("old")), Origin::answering(ok_with("new")));
     let yaml =
         Yaml::of("random", &[&old]).upstream(&format!("next: {{ endpoints: {} }}", endpoints(&[&new])));
-    let proxy = Proxy::start(&yaml.to_string());
+    let proxy = yaml.start();
     let mut client = proxy.client();
     assert_eq!(client.get("/cart").text(), "old");
     let routes = "{ match: { path_prefix: / }, upstream: shop }, { match: { path: /cart }, upstream: next }";
@@ -74,7 +74,7 @@ fn requests_on_an_open_connection_follow_the_routes_of_the_moment() {
 fn a_request_that_runs_ends_by_the_config_it_began_with() {
     let gate = Gate::default();
     let (old, new) = (Origin::behind(&gate), Origin::answering(ok_with("new")));
-    let proxy = Proxy::start(&Yaml::of("random", &[&old]).to_string());
+    let proxy = Yaml::of("random", &[&old]).start();
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n");
     old.wait_for(1);
@@ -89,7 +89,7 @@ fn a_request_that_runs_ends_by_the_config_it_began_with() {
 fn a_change_of_workers_waits_for_the_next_start_and_says_so() {
     let origin = Origin::answering(OK);
     let yaml = Yaml::of("random", &[&origin]);
-    let proxy = Proxy::start(&yaml.to_string());
+    let proxy = yaml.start();
     let answer = accept(&proxy, &yaml.workers(3));
     assert_eq!(answer["report"]["warnings"], json!(["`workers` takes effect at the next start"]));
     assert_eq!(proxy.admin_json("/api/v1/status")["workers"], 2);
@@ -100,7 +100,7 @@ fn a_change_of_workers_waits_for_the_next_start_and_says_so() {
 fn the_admin_server_moves_to_its_new_address() {
     let origin = Origin::answering(OK);
     let yaml = Yaml::of("random", &[&origin]);
-    let proxy = Proxy::start(&yaml.to_string());
+    let proxy = yaml.start();
     let old = proxy.admin_address().expect("an admin address");
     let new = free_address();
     accept(&proxy, &yaml.admin(&format!("{{ address: \"{new}\" }}")));
@@ -124,7 +124,7 @@ fn the_admin_server_may_be_narrowed_to_loopback_on_its_port() {
 fn an_admin_address_in_use_refuses_the_whole_config() {
     let origin = Origin::answering(OK);
     let yaml = Yaml::of("random", &[&origin]);
-    let proxy = Proxy::start(&yaml.to_string());
+    let proxy = yaml.start();
     let taken = Origin::answering(OK);
     let edited =
         Yaml::of("round_robin", &[&origin]).admin(&format!("{{ address: \"{}\" }}", taken.address()));

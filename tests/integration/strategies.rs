@@ -14,7 +14,7 @@ fn three() -> [Origin; 3] {
 }
 
 fn start(strategy: &str, origins: &[Origin; 3]) -> Proxy {
-    Proxy::start(&Yaml::of(strategy, &[&origins[0], &origins[1], &origins[2]]).to_string())
+    Yaml::of(strategy, &[&origins[0], &origins[1], &origins[2]]).start()
 }
 
 /// Three endpoints with weights.
@@ -217,7 +217,7 @@ fn consistent_hash_sticks_by_the_client_that_a_trusted_proxy_names() {
 #[test]
 fn consistent_hash_by_client_does_not_believe_a_stranger() {
     let origins = three();
-    let proxy = Proxy::start(&hashed("on: client_ip", &origins).to_string());
+    let proxy = hashed("on: client_ip", &origins).start();
     let counts =
         spread_of(&proxy, &origins, |n| with_header(&format!("x-forwarded-for: 192.0.2.{}", n % 250)));
     assert_eq!(counts.iter().filter(|count| **count == REQUESTS).count(), 1, "{counts:?}");
@@ -226,7 +226,7 @@ fn consistent_hash_by_client_does_not_believe_a_stranger() {
 #[test]
 fn consistent_hash_spreads_requests_that_have_no_key() {
     let origins = three();
-    let proxy = Proxy::start(&hashed("on: cookie, name: cart", &origins).to_string());
+    let proxy = hashed("on: cookie, name: cart", &origins).start();
     let counts = spread(&proxy, &origins);
     assert!(counts.iter().all(|count| (40..=160).contains(count)), "{counts:?}");
 }

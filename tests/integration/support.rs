@@ -13,20 +13,17 @@ mod metrics;
 mod origin;
 mod program;
 mod proxy;
-mod setup;
-
-pub use dead::{Blackhole, Refuser};
 mod yaml;
 
 pub use client::Client;
+pub use dead::{Blackhole, Refuser};
 pub use gate::Gate;
 pub use message::Message;
 pub use metrics::Metrics;
 pub use origin::{Origin, Visit};
 pub use program::Program;
-pub use proxy::{Proxy, config, endpoints, replace};
-pub use setup::Setup;
-pub use yaml::Yaml;
+pub use proxy::{Proxy, replace};
+pub use yaml::{Yaml, endpoints};
 
 /// No test waits for anything longer than this.
 pub const DEADLINE: Duration = Duration::from_secs(20);

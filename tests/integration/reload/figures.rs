@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::accept;
-use crate::support::{Gate, OK, Origin, Proxy, Yaml};
+use crate::support::{Gate, OK, Origin, Yaml};
 
 /// The entry of `origin` among `endpoints`.
 fn of<'a>(endpoints: &'a [Value], origin: &Origin) -> &'a Value {
@@ -14,7 +14,7 @@ fn of<'a>(endpoints: &'a [Value], origin: &Origin) -> &'a Value {
 #[test]
 fn counts_and_latencies_are_carried_over_a_change_of_strategy_and_siblings() {
     let (kept, gone, new) = (Origin::answering(OK), Origin::answering(OK), Origin::answering(OK));
-    let proxy = Proxy::start(&Yaml::of("round_robin", &[&gone, &kept]).to_string());
+    let proxy = Yaml::of("round_robin", &[&gone, &kept]).start();
     let mut client = proxy.client();
     (0..10).for_each(|_| drop(client.get("/")));
     let before = proxy.endpoints_when("shop", |all| of(all, &kept)["requests"] == 5);
@@ -31,7 +31,7 @@ fn counts_and_latencies_are_carried_over_a_change_of_strategy_and_siblings() {
 fn a_request_in_flight_still_counts_after_a_reload() {
     let gate = Gate::default();
     let (held, new) = (Origin::behind(&gate), Origin::answering(OK));
-    let proxy = Proxy::start(&Yaml::of("round_robin", &[&held]).to_string());
+    let proxy = Yaml::of("round_robin", &[&held]).start();
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n");
     held.wait_for(1);
@@ -49,7 +49,7 @@ fn a_request_in_flight_still_counts_after_a_reload() {
 fn an_endpoint_of_another_upstream_is_another_endpoint() {
     let origin = Origin::answering(OK);
     let yaml = Yaml::of("random", &[&origin]);
-    let proxy = Proxy::start(&yaml.to_string());
+    let proxy = yaml.start();
     proxy.get("/");
     proxy.endpoints_when("shop", |all| all[0]["requests"] == 1);
     let next = format!("next: {{ endpoints: [\"{}\"] }}", origin.address());
@@ -61,7 +61,7 @@ fn an_endpoint_of_another_upstream_is_another_endpoint() {
 #[test]
 fn connections_to_an_endpoint_that_stays_are_used_again() {
     let (kept, new) = (Origin::answering(OK), Origin::answering(OK));
-    let proxy = Proxy::start(&Yaml::of("round_robin", &[&kept]).to_string());
+    let proxy = Yaml::of("round_robin", &[&kept]).start();
     let mut client = proxy.client();
     client.get("/");
     accept(&proxy, &Yaml::of("weighted", &[&kept, &new]));

@@ -22,7 +22,7 @@ fn connections(proxy: &Proxy, listener: &str) -> u64 {
 fn a_new_listener_serves_and_the_old_one_keeps_its_port() {
     let origin = Origin::answering(OK);
     let yaml = Yaml::of("random", &[&origin]);
-    let proxy = Proxy::start(&yaml.to_string());
+    let proxy = yaml.start();
     let (web, mut client) = (proxy.web(), proxy.client());
     client.get("/");
     accept(&proxy, &yaml.listeners(BOTH));
@@ -36,7 +36,7 @@ fn a_new_listener_serves_and_the_old_one_keeps_its_port() {
 fn a_listener_that_is_gone_refuses_connections() {
     let origin = Origin::answering(OK);
     let yaml = Yaml::of("random", &[&origin]).listeners(BOTH);
-    let proxy = Proxy::start(&yaml.to_string());
+    let proxy = yaml.start();
     let extra = proxy.listener("extra").expect("the listener");
     assert_eq!(Client::connect(extra).get("/").text(), "ok");
     accept(&proxy, &yaml.listeners(WEB));
@@ -49,7 +49,7 @@ fn a_request_that_runs_on_a_removed_listener_is_answered_and_then_its_connection
     let gate = Gate::default();
     let origin = Origin::behind(&gate);
     let yaml = Yaml::of("random", &[&origin]).listeners(BOTH);
-    let proxy = Proxy::start(&yaml.to_string());
+    let proxy = yaml.start();
     let extra = proxy.listener("extra").expect("the listener");
     let mut client = Client::connect(extra);
     client.send(GET);
@@ -66,7 +66,7 @@ fn a_request_that_runs_on_a_removed_listener_is_answered_and_then_its_connection
 fn an_unused_connection_of_a_removed_listener_closes() {
     let origin = Origin::answering(OK);
     let yaml = Yaml::of("random", &[&origin]).listeners(BOTH);
-    let proxy = Proxy::start(&yaml.to_string());
+    let proxy = yaml.start();
     let (mut extra, mut web) =
         (Client::connect(proxy.listener("extra").expect("the listener")), proxy.client());
     extra.get("/");
@@ -80,7 +80,7 @@ fn an_unused_connection_of_a_removed_listener_closes() {
 fn a_request_that_reaches_a_kept_connection_of_a_removed_listener_is_answered() {
     let origin = Origin::answering(OK);
     let yaml = Yaml::of("random", &[&origin]).listeners(BOTH);
-    let proxy = Proxy::start(&yaml.to_string());
+    let proxy = yaml.start();
     let extra = proxy.listener("extra").expect("the listener");
     let mut used = Client::connect(extra);
     used.get("/");
@@ -100,7 +100,7 @@ fn a_renamed_listener_keeps_its_address_and_its_connections() {
     let origin = Origin::answering(OK);
     let address = free_address();
     let yaml = Yaml::of("random", &[&origin]).listeners(&format!("web: {{ address: \"{address}\" }}"));
-    let proxy = Proxy::start(&yaml.to_string());
+    let proxy = yaml.start();
     let mut client = proxy.client();
     client.get("/");
     accept(&proxy, &yaml.listeners(&format!("shop: {{ address: \"{address}\" }}")));
@@ -116,7 +116,7 @@ fn a_listener_may_be_narrowed_to_loopback_and_widened_again_on_its_port() {
     let port = free_address().port();
     let [any, loopback] = ["0.0.0.0", "127.0.0.1"].map(|ip| format!("web: {{ address: \"{ip}:{port}\" }}"));
     let yaml = Yaml::of("random", &[&origin]);
-    let proxy = Proxy::start(&yaml.clone().listeners(&any).to_string());
+    let proxy = yaml.clone().listeners(&any).start();
     for listeners in [&loopback, &any] {
         accept(&proxy, &yaml.clone().listeners(listeners));
         assert_eq!(Client::connect(([127, 0, 0, 1], port).into()).get("/").text(), "ok");
@@ -130,7 +130,7 @@ fn limits_change_in_place() {
         let web = format!("web: {{ address: \"127.0.0.1:0\", limits: {{ max_connections: {most} }} }}");
         Yaml::of("random", &[&origin]).listeners(&web)
     };
-    let proxy = Proxy::start(&with(1).to_string());
+    let proxy = with(1).start();
     let (web, mut first) = (proxy.web(), proxy.client());
     assert_eq!(first.get("/").text(), "ok");
     proxy.client().expect_closed();

@@ -33,7 +33,7 @@ fn a_bad_edit_is_refused_with_the_words_of_check() {
 #[test]
 fn post_reload_answers_a_bad_config_with_the_words_of_check() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&Yaml::of("round_robin", &[&origin]).to_string());
+    let proxy = Yaml::of("round_robin", &[&origin]).start();
     let answer = proxy.reload(BAD);
     assert_eq!(answer.status(), 422);
     let json: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
@@ -68,7 +68,7 @@ fn going_back_to_the_config_in_force_clears_the_refusal_too() {
 fn files_that_are_no_configs_are_refused() {
     let origin = Origin::answering(OK);
     let yaml = Yaml::of("round_robin", &[&origin]);
-    let proxy = Proxy::start(&yaml.to_string());
+    let proxy = yaml.start();
     let whole = yaml.to_string();
     let halves = [&whole[..whole.len() / 2], &whole[..whole.find("routes").expect("routes")]];
     let files = halves.map(str::as_bytes).into_iter().chain([
@@ -93,7 +93,7 @@ fn files_that_are_no_configs_are_refused() {
 #[test]
 fn an_address_in_use_refuses_the_whole_config() {
     let (origin, taken) = (Origin::answering(OK), Origin::answering(OK));
-    let proxy = Proxy::start(&Yaml::of("round_robin", &[&origin]).to_string());
+    let proxy = Yaml::of("round_robin", &[&origin]).start();
     let web = proxy.web();
     let listeners =
         format!("web: {{ address: \"127.0.0.1:0\" }}, extra: {{ address: \"{}\" }}", taken.address());
@@ -109,7 +109,7 @@ fn an_address_in_use_refuses_the_whole_config() {
 #[test]
 fn an_access_log_that_cannot_be_opened_refuses_the_whole_config() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&Yaml::of("round_robin", &[&origin]).to_string());
+    let proxy = Yaml::of("round_robin", &[&origin]).start();
     let log = proxy.path().join("below-a-file");
     let line = format!("access_log: {{ path: \"{}\" }}", log.display());
     let answer = proxy.reload(&Yaml::of("random", &[&origin]).line(&line).to_string());

@@ -8,35 +8,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tillgate::process::{Options, Server, Source, StartError};
 
-use super::{Client, Message, Metrics, Origin, eventually};
+use super::{Client, Message, Metrics, Origin, Yaml, eventually};
 
 /// A running proxy, stopped on drop.
 pub struct Proxy {
     server: Option<Server>,
     path: PathBuf,
     _directory: Option<TempDir>,
-}
-
-/// `[127.0.0.1:1, 127.0.0.1:2]`.
-pub fn endpoints(origins: &[&Origin]) -> String {
-    let addresses: Vec<String> = origins.iter().map(|origin| format!("\"{}\"", origin.address())).collect();
-    format!("[{}]", addresses.join(", "))
-}
-
-/// A listener `web`, one upstream `shop` with `upstream` as the rest of its YAML, and one route to it.
-pub fn config(upstream: &str) -> String {
-    config_with(upstream, "")
-}
-
-fn config_with(upstream: &str, rest: &str) -> String {
-    format!(
-        "workers: 2\n\
-         listeners: {{ web: {{ address: \"127.0.0.1:0\" }} }}\n\
-         upstreams: {{ shop: {{ {upstream} }} }}\n\
-         routes: [ {{ name: all, match: {{ path_prefix: / }}, upstream: shop }} ]\n\
-         admin: {{ address: \"127.0.0.1:0\" }}\n\
-         shutdown: {{ drain_timeout: 5s }}\n{rest}"
-    )
 }
 
 /// Writes a file as an editor does: beside it, then over it.
@@ -59,7 +37,7 @@ impl Proxy {
 
     /// One upstream of these origins, by round robin.
     pub fn before(origins: &[&Origin]) -> Self {
-        Self::start(&config(&format!("strategy: round_robin, endpoints: {}", endpoints(origins))))
+        Yaml::before(origins).start()
     }
 
     /// Starts, or says why not.
