@@ -1,7 +1,6 @@
 //! The proxy as its users meet it: the real server, in process, on free ports, between raw sockets.
 #![expect(unreachable_pub, reason = "nothing outside a test binary could reach more")]
 
-#[allow(dead_code, unused_imports, reason = "a language for tests, some of which are yet to be written")]
 mod support;
 
 mod access_log;

@@ -12,7 +12,7 @@ use super::{Client, Message, Metrics, Origin, Yaml, eventually};
 
 /// A running proxy, stopped on drop.
 pub struct Proxy {
-    server: Option<Server>,
+    server: Server,
     path: PathBuf,
     _directory: Option<TempDir>,
 }
@@ -57,11 +57,7 @@ impl Proxy {
     fn serve(path: &Path, watch: bool) -> Result<Self, StartError> {
         let source = Source::File(path.to_path_buf());
         let server = Server::start(Options { source, watch, signals: false })?;
-        Ok(Self { server: Some(server), path: path.to_path_buf(), _directory: None })
-    }
-
-    fn server(&self) -> &Server {
-        self.server.as_ref().expect("the server runs until the proxy is dropped")
+        Ok(Self { server, path: path.to_path_buf(), _directory: None })
     }
 
     /// The config file.
@@ -76,7 +72,7 @@ impl Proxy {
 
     /// Where a listener listens, if it is open.
     pub fn listener(&self, name: &str) -> Option<SocketAddr> {
-        self.server().address(name)
+        self.server.address(name)
     }
 
     /// A new connection to `web`.
@@ -107,7 +103,7 @@ impl Proxy {
 
     /// Where the admin server listens, if it does on TCP.
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.server().admin_address()
+        self.server.admin_address()
     }
 
     /// A request to the admin server.
@@ -149,11 +145,6 @@ impl Proxy {
 
     /// The generation in force.
     pub fn generation(&self) -> u64 {
-        self.server().snapshot().generation
-    }
-
-    /// Lets running requests finish, as SIGTERM does.
-    pub fn drain(mut self) {
-        self.server.take().expect("the server runs until the proxy is dropped").drain();
+        self.server.snapshot().generation
     }
 }
