@@ -14,7 +14,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
-use super::bound::{self, BindError};
+use super::bound::{self, BindError, Change};
 use super::control::{self, Control, Request};
 use super::reload::{self, Refused};
 use super::worker::Handle;
@@ -22,6 +22,7 @@ use crate::admin;
 use crate::config::{Config, Workers};
 use crate::snapshot::Snapshot;
 use crate::telemetry::aggregate::Figures;
+use crate::telemetry::recorder::Batch;
 
 /// Where the config comes from.
 #[derive(Debug, Clone)]
@@ -91,28 +92,17 @@ impl Server {
         let change = bound::plan(&snapshot.config.listeners, &[], count.get())?;
         let admin = admin::Listener::bind(&snapshot.config.admin, None)
             .map_err(|error| StartError::Config(error.into()))?;
-        let mut figures = Figures::default();
-        figures.follow(&snapshot, Instant::now());
-        figures.follow_listeners(&change.next.iter().map(|bound| bound.id).collect::<HashSet<_>>());
+        let figures = figures_of(&snapshot, &change);
         let snapshots = Arc::new(ArcSwap::new(snapshot));
         let (batches, inbox) = mpsc::channel(control::BATCHES);
-        let start = |index| Handle::start(index, Arc::clone(&snapshots), batches.clone(), fastrand::u64(..));
-        let workers =
-            (0..count.get()).map(start).collect::<io::Result<Vec<_>>>().map_err(StartError::Threads)?;
+        let workers = start_workers(count, &snapshots, &batches).map_err(StartError::Threads)?;
         let orders = workers.iter().map(|worker| worker.orders.clone()).collect();
         let control = Arc::new(Control::new(options, snapshots, figures, orders, digest));
         let (requests, wanted) = mpsc::channel(control::REQUESTS);
         let run =
             control::Run { control: Arc::clone(&control), workers, change, admin, batches: inbox, wanted };
-        let (ready, started) = std::sync::mpsc::sync_channel(1);
-        let requested = requests.clone();
-        let thread = thread::Builder::new().name("control".into()).spawn(move || run.run(requested, &ready));
-        let thread = thread.map_err(StartError::Threads)?;
-        match started.recv() {
-            Ok(Ok(())) => Ok(Self { control, requests, thread: Some(thread) }),
-            Ok(Err(error)) => Err(StartError::Threads(error)),
-            Err(_) => Err(StartError::Threads(io::Error::other("the control thread ended at once"))),
-        }
+        let thread = start_control(run, requests.clone()).map_err(StartError::Threads)?;
+        Ok(Self { control, requests, thread: Some(thread) })
     }
 
     /// Where a listener is bound, if there is one of that name.
@@ -134,19 +124,8 @@ impl Server {
         self.control.snapshot()
     }
 
-    /// Finishes what is running within the drain timeout, then ends.
-    pub fn drain(mut self) {
-        self.end(Request::Drain);
-    }
-
     /// Waits until the server has been stopped by a signal.
     pub fn wait(mut self) {
-        self.join();
-    }
-
-    fn end(&mut self, request: Request) {
-        // An error means that it has ended already.
-        let _ = self.requests.blocking_send(request);
         self.join();
     }
 
@@ -162,9 +141,35 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if self.thread.is_some() {
-            self.end(Request::Stop);
+            // An error means that it has ended already.
+            let _ = self.requests.blocking_send(Request::Stop);
+            self.join();
         }
     }
+}
+
+fn figures_of(snapshot: &Snapshot, change: &Change) -> Figures {
+    let mut figures = Figures::default();
+    figures.follow(snapshot, Instant::now());
+    figures.follow_listeners(&change.next.iter().map(|bound| bound.id).collect::<HashSet<_>>());
+    figures
+}
+
+fn start_workers(
+    count: NonZeroUsize,
+    snapshots: &Arc<ArcSwap<Snapshot>>,
+    batches: &mpsc::Sender<Batch>,
+) -> io::Result<Vec<Handle>> {
+    let start = |index| Handle::start(index, Arc::clone(snapshots), batches.clone(), fastrand::u64(..));
+    (0..count.get()).map(start).collect()
+}
+
+/// Returns once every listener is open.
+fn start_control(run: control::Run, requests: mpsc::Sender<Request>) -> io::Result<JoinHandle<()>> {
+    let (ready, started) = std::sync::mpsc::sync_channel(1);
+    let thread = thread::Builder::new().name("control".into()).spawn(move || run.run(requests, &ready))?;
+    started.recv().map_err(|_| io::Error::other("the control thread ended at once"))??;
+    Ok(thread)
 }
 
 fn worker_count(workers: Workers) -> NonZeroUsize {

@@ -53,7 +53,6 @@ impl Body for RequestBody {
 
 /// A response body as it goes to the client.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for every request")]
 pub enum ResponseBody {
     /// An answer of Tillgate's own.
     Own(Option<Bytes>),

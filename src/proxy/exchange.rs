@@ -49,7 +49,11 @@ pub struct Exchange {
 
 impl Exchange {
     /// A request whose head has just arrived on `listener`, and what is wrong with its framing.
-    pub fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>, listener: Id) -> (Box<Self>, Option<Flaw>) {
+    pub fn begin(
+        worker: &Rc<Worker>,
+        connection: &Rc<Connection>,
+        listener: Id,
+    ) -> (Box<Self>, Option<Flaw>) {
         let started = Instant::now();
         worker.timers.observe(started);
         let flaw = connection.request_started();
