@@ -8,6 +8,7 @@ pub mod latency;
 pub mod path;
 mod percent;
 pub mod query;
+pub mod reason;
 pub mod route;
 pub mod score;
 mod slots;

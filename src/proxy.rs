@@ -4,7 +4,6 @@ pub mod answer;
 pub mod body;
 pub mod exchange;
 pub mod handle;
-pub mod reason;
 pub mod received;
 pub mod rewrite;
 pub mod send;

@@ -6,11 +6,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -36,6 +36,9 @@ enum Phase {
     Head,
     /// A request is being served.
     Busy,
+    /// The response has been handed to the HTTP library, which may still be writing it; or the client is still
+    /// sending a body that was answered early.
+    Answered,
 }
 
 /// How long the phases of a connection may last.
@@ -60,6 +63,9 @@ pub struct Connection {
     read_timer: Timer,
     write_timer: Timer,
     write_wait: Cell<Duration>,
+    write_until: Cell<Option<Instant>>,
+    uploading: Cell<bool>,
+    flushed: Cell<bool>,
     closing: Cell<bool>,
     linger: Cell<bool>,
     reset: Cell<bool>,
@@ -71,7 +77,8 @@ impl Connection {
     /// A connection that waits for its first request.
     pub fn new(peer: SocketAddr, local: SocketAddr, waits: Waits, timers: &Rc<Timers>) -> Rc<Self> {
         let connection = Self {
-            peer: SocketAddr::new(canonical(peer.ip()), peer.port()),
+            // An IPv4 client of a dual-stack socket is an IPv4 client.
+            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
             local,
             waits,
             phase: Cell::new(Phase::Busy),
@@ -79,13 +86,16 @@ impl Connection {
             read_timer: timers.timer(),
             write_timer: timers.timer(),
             write_wait: Cell::new(waits.idle),
+            write_until: Cell::new(None),
+            uploading: Cell::new(false),
+            flushed: Cell::new(false),
             closing: Cell::new(false),
             linger: Cell::new(false),
             reset: Cell::new(false),
             heads_refused: Cell::new(0),
             task: RefCell::new(None),
         };
-        connection.request_finished();
+        connection.wait_for_request();
         Rc::new(connection)
     }
 
@@ -97,15 +107,30 @@ impl Connection {
         self.scan.take().flaw()
     }
 
-    /// The response has been handed over whole; the connection waits for the next request.
-    pub fn request_finished(&self) {
-        self.phase.set(Phase::Idle);
-        self.read_timer.set(self.waits.idle);
+    /// The request has a body on its way.
+    pub fn upload_started(&self) {
+        self.uploading.set(true);
     }
 
-    /// How long the client may leave a response unread.
-    pub fn allow_write_stall(&self, wait: Duration) {
-        self.write_wait.set(wait);
+    /// No more of the request's body will be read.
+    pub fn upload_ended(&self) {
+        self.uploading.set(false);
+        self.settle();
+    }
+
+    /// The response has been handed over whole. Much of it may still be unwritten.
+    pub fn request_answered(&self) {
+        self.phase.set(Phase::Answered);
+        self.flushed.set(false);
+        if self.uploading.get() {
+            self.read_timer.set(self.write_wait.get());
+        }
+    }
+
+    /// How long the client may leave a response unread, and until when it must have it all.
+    pub fn allow_write(&self, stall: Duration, until: Option<Instant>) {
+        self.write_wait.set(stall);
+        self.write_until.set(until);
     }
 
     /// The connection will be closed with request bytes unread; read them out first (see `linger.rs`).
@@ -113,8 +138,9 @@ impl Connection {
         self.linger.set(true);
     }
 
-    /// The connection will end by a reset: its end would otherwise be taken for that of a whole response.
-    pub fn reset_on_close(&self) {
+    /// Until the response is written whole, the connection can only end by a reset: this client takes the end of the
+    /// connection for the end of the response.
+    pub fn reset_unless_written(&self) {
         self.reset.set(true);
     }
 
@@ -123,7 +149,7 @@ impl Connection {
         self.closing.set(true);
         if self.phase.get() == Phase::Idle {
             // Its next request may be on the wire already: give it a moment, then no more.
-            self.read_timer.set(LAST_REQUEST_WAIT.min(self.waits.idle));
+            self.wait_for_request();
         }
         if let Some(task) = self.task.borrow().as_ref() {
             task.wake_by_ref();
@@ -152,9 +178,40 @@ impl Connection {
         self.heads_refused.get()
     }
 
+    /// The HTTP library has nothing left to write.
+    fn written(&self) {
+        if self.phase.get() == Phase::Answered {
+            self.flushed.set(true);
+            self.reset.set(false);
+            self.settle();
+        }
+    }
+
+    /// Response written and request read: the next request may come.
+    fn settle(&self) {
+        if self.phase.get() == Phase::Answered && self.flushed.get() && !self.uploading.get() {
+            self.wait_for_request();
+        }
+    }
+
+    fn wait_for_request(&self) {
+        self.phase.set(Phase::Idle);
+        self.scan.set(HeadScan::default());
+        let wait = if self.closing.get() { LAST_REQUEST_WAIT.min(self.waits.idle) } else { self.waits.idle };
+        self.read_timer.set(wait);
+    }
+
+    /// When a client that does not take what is written is given up.
+    fn write_deadline(&self, now: Instant) -> Instant {
+        let stall = now + self.write_wait.get();
+        self.write_until.get().map_or(stall, |until| stall.min(until))
+    }
+
     fn bytes_arrived(&self, bytes: &[u8]) {
         match self.phase.get() {
             Phase::Busy => return,
+            Phase::Answered if self.uploading.get() => return self.read_timer.set(self.write_wait.get()),
+            Phase::Answered => return,
             Phase::Head => {}
             Phase::Idle => {
                 self.phase.set(Phase::Head);
@@ -170,11 +227,6 @@ impl Connection {
         self.heads_refused.set(self.heads_refused.get() + 1);
         self.linger.set(true);
     }
-}
-
-/// An IPv4 client of a dual-stack socket is an IPv4 client.
-fn canonical(ip: IpAddr) -> IpAddr {
-    ip.to_canonical()
 }
 
 /// The socket of a [`Connection`], as the HTTP library reads and writes it.
@@ -217,7 +269,7 @@ impl Socket {
         }
         if !self.write_blocked {
             self.write_blocked = true;
-            self.connection.write_timer.set(self.connection.write_wait.get());
+            self.connection.write_timer.set_at(self.connection.write_deadline(Instant::now()));
         }
         ready!(self.connection.write_timer.poll_fired(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its response")))
@@ -298,6 +350,7 @@ impl AsyncWrite for Socket {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_answer(cx))?;
+        self.connection.written();
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

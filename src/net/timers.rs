@@ -2,7 +2,7 @@
 //!
 //! A request sets and clears two or three deadlines that almost never pass. A timer wheel charges each of them a
 //! registration; here a deadline is a number in a slab, and one sweep per [`TICK`] wakes those that have passed. So a
-//! deadline fires up to one [`TICK`] late, never early.
+//! deadline fires up to two [`TICK`]s late, never early.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-/// How often a worker sweeps, and so how late a deadline may fire.
+/// How often a worker sweeps.
 pub const TICK: Duration = Duration::from_millis(100);
 
 /// The deadlines of one worker.
@@ -83,7 +83,8 @@ pub struct Timer {
 impl Timer {
     /// (Re)starts the deadline from now.
     pub fn set(&self, after: Duration) {
-        self.set_at(self.timers.now() + after);
+        // The time at hand may be a tick old.
+        self.set_at(self.timers.now() + after + TICK);
     }
 
     /// (Re)starts the deadline at a point in time.
@@ -142,9 +143,9 @@ mod tests {
         let timers = Timers::new(start);
         let timer = timers.timer();
         timer.set(Duration::from_millis(150));
-        timers.sweep(start + Duration::from_millis(149));
+        timers.sweep(start + Duration::from_millis(249));
         assert!(poll(&timer).is_pending());
-        timers.sweep(start + Duration::from_millis(150));
+        timers.sweep(start + Duration::from_millis(250));
         assert!(poll(&timer).is_ready());
     }
 

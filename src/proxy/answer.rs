@@ -6,7 +6,7 @@ use http::{HeaderMap, Response, header};
 
 use super::body::ResponseBody;
 use super::exchange::Exchange;
-use super::reason::{Reason, Sent};
+use crate::policy::reason::{Reason, Sent};
 
 /// The header that says why.
 pub const REASON: &str = "x-tillgate-reason";

@@ -8,21 +8,21 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use super::body::{DownloadError, Progress};
-use super::reason::Reason;
 use super::view::Worker;
 use crate::net::downstream::{Connection, Flaw};
 use crate::policy::endpoint::InFlight;
 use crate::policy::forward::{X_REQUEST_ID, client_address};
+use crate::policy::reason::Reason;
 use crate::policy::score::Outcome;
 use crate::snapshot::{Id, Route, Snapshot, Upstream};
 use crate::telemetry::access_log::Entry;
-use crate::telemetry::record::Record;
+use crate::telemetry::record::{Record, Sample};
 
 mod deadlines;
 
@@ -43,7 +43,6 @@ pub struct Exchange {
     in_flight: Option<InFlight>,
     record: Record,
     log: Option<Box<Entry>>,
-    reads_to_end: bool,
     completed: bool,
 }
 
@@ -66,7 +65,6 @@ impl Exchange {
             in_flight: None,
             record: Record::new(listener),
             log: None,
-            reads_to_end: false,
             completed: false,
         });
         (exchange, flaw)
@@ -82,11 +80,6 @@ impl Exchange {
         client
     }
 
-    /// The client knows no chunks: it takes the end of the connection for the end of the response.
-    pub fn client_reads_to_end(&mut self) {
-        self.reads_to_end = true;
-    }
-
     /// The request has the id that the endpoint is told.
     pub fn log_request_id(&mut self, headers: &HeaderMap) {
         if let Some(entry) = &mut self.log {
@@ -98,7 +91,8 @@ impl Exchange {
     pub fn routed(&mut self, route: &Route) {
         self.record.route = Some(route.id);
         self.deadlines.allow(route.timeouts);
-        self.connection.allow_write_stall(route.timeouts.idle);
+        let until = route.timeouts.request.map(|whole| self.started + whole);
+        self.connection.allow_write(route.timeouts.idle, until);
         if let Some(entry) = &mut self.log {
             entry.route = Some(Arc::clone(&route.name));
         }
@@ -128,11 +122,13 @@ impl Exchange {
     /// The endpoint's response head has arrived.
     pub fn answered(&mut self, status: StatusCode) {
         let now = Instant::now();
-        let sent = self.upload().map_or(self.sent, |upload| upload.finished.get().unwrap_or(now));
+        let sent = self.upload().map_or(Some(self.sent), |upload| upload.finished.get());
         self.deadlines.moved(now);
         self.record.status = status.as_u16();
         self.record.outcome = outcome_of(status);
-        self.record.latency = Some(now.saturating_duration_since(sent));
+        // An answer to half a request says nothing of how long a whole one takes.
+        self.record.latency = sent.map(|sent| now.saturating_duration_since(sent));
+        self.sample(self.record.latency);
     }
 
     /// Tillgate answers by itself.
@@ -141,9 +137,9 @@ impl Exchange {
         self.record.reason = Some(reason);
         self.record.bytes_out = body_bytes;
         self.record.outcome = blame(reason);
-        if reason.closes() {
-            self.connection.linger_on_close();
-        }
+        self.sample(None);
+        // The client may still be sending; a reset would overtake the answer.
+        self.connection.linger_on_close();
         self.complete();
     }
 
@@ -154,11 +150,15 @@ impl Exchange {
     }
 
     /// The response stopped early.
-    pub fn response_failed(&mut self, _error: &DownloadError) {
-        self.record.outcome = Outcome::Failure;
+    pub fn response_failed(&mut self, error: &DownloadError) {
         self.record.truncated = true;
-        if self.reads_to_end {
-            self.connection.reset_on_close();
+        match error {
+            DownloadError::Endpoint(_) | DownloadError::TimedOut(Expired::EndpointIdle) => {
+                self.record.outcome = Outcome::Failure;
+                self.sample(None);
+            }
+            // A client that reads slowly uses up the time as well.
+            DownloadError::TimedOut(Expired::Request | Expired::Client) => {}
         }
     }
 
@@ -171,7 +171,7 @@ impl Exchange {
         }
         self.in_flight = None;
         self.deadlines.forget();
-        self.connection.request_finished();
+        self.connection.request_answered();
         let now = Instant::now();
         self.record.total = now.saturating_duration_since(self.started);
         now
@@ -203,6 +203,13 @@ impl Exchange {
     /// Ready when a deadline has passed.
     pub fn poll_expired(&mut self, cx: &Context<'_>) -> Poll<Expired> {
         self.deadlines.poll_expired(cx)
+    }
+
+    /// Tells the balancer what the endpoint did. At once: the rest of a response may take hours.
+    fn sample(&self, latency: Option<Duration>) {
+        if let Some(endpoint) = self.record.endpoint {
+            self.worker.recorder.sample(Sample { endpoint, latency, outcome: self.record.outcome });
+        }
     }
 
     fn close_record(&mut self) {

@@ -9,7 +9,6 @@ use hyper::body::Incoming;
 use super::answer::{self, Refusal};
 use super::body::{Download, RequestBody, ResponseBody};
 use super::exchange::Exchange;
-use super::reason::{Reason, Sent};
 use super::received::Received;
 use super::rewrite::rewrite;
 use super::send::{request_body, send};
@@ -18,6 +17,7 @@ use crate::net::downstream::{Connection, Flaw};
 use crate::net::pool::Lease;
 use crate::policy::forward::prepare_response;
 use crate::policy::head::Framing;
+use crate::policy::reason::{Reason, Sent};
 use crate::snapshot::{Id, Route};
 
 /// What the requests of one connection share.
@@ -44,7 +44,7 @@ pub async fn handle(
     let (mut exchange, flaw) = Exchange::begin(&service.worker, &service.connection, service.listener);
     let json = answer::accepts_json(request.headers());
     if request.version() == Version::HTTP_10 {
-        exchange.client_reads_to_end();
+        service.connection.reset_unless_written();
     }
     match forward(&service, &mut exchange, flaw, request).await {
         Ok((response, lease)) => Ok(pass_back(&service, response, lease, exchange).await),
@@ -68,7 +68,7 @@ async fn forward(
     let upstream = view.upstream(route.upstream);
     let endpoint = pick(service, exchange, upstream, received.sticky_key(&upstream.upstream, client))?;
     let outgoing = received.outgoing();
-    let body = request_body(exchange, &outgoing, route.max_body, incoming).await;
+    let body = request_body(service, exchange, &outgoing, route.max_body, incoming).await;
     rewrite(service, &view.snapshot, upstream, endpoint, outgoing, &mut parts);
     exchange.log_request_id(&parts.headers);
     let request = Request::from_parts(parts, body);

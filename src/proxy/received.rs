@@ -7,12 +7,12 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode};
 
 use super::answer::Refusal;
-use super::reason::Reason;
 use crate::net::downstream::Flaw;
 use crate::policy::balance::hash_key;
 use crate::policy::forward::sticky_value;
 use crate::policy::head::{self, Checked, Framing, HeadError, Target};
 use crate::policy::path::{self, NormalPath, PathError};
+use crate::policy::reason::Reason;
 use crate::policy::route::Head;
 use crate::snapshot::Upstream;
 

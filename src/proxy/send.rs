@@ -9,13 +9,14 @@ use super::answer::Refusal;
 use super::body::{Failure, Progress, RequestBody, Upload};
 use super::exchange::{Exchange, Expired};
 use super::handle::Service;
-use super::reason::{Reason, Sent};
 use super::received::Outgoing;
 use crate::net::pool::{ConnectError, Lease, Pool};
 use crate::policy::head::Framing;
+use crate::policy::reason::{Reason, Sent};
 
 /// The client's body as the endpoint is to get it.
 pub async fn request_body(
+    service: &Service,
     exchange: &mut Exchange,
     outgoing: &Outgoing,
     max: u64,
@@ -26,7 +27,7 @@ pub async fn request_body(
     }
     let progress = Rc::new(Progress::default());
     exchange.uploads(Rc::clone(&progress));
-    let mut upload = Upload::new(incoming, max, progress);
+    let mut upload = Upload::new(incoming, max, progress, Rc::clone(&service.connection));
     if !outgoing.expects_continue {
         // Reading a body tells the client to go on: not before an endpoint takes it.
         upload.prefetch().await;

@@ -8,7 +8,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::record::Record;
+use super::record::{Record, Sample};
 use super::recorder::Batch;
 use crate::config::LeastResponse;
 use crate::policy::score::{EndpointRecord, Outcome, Score, score_pool};
@@ -55,6 +55,7 @@ pub struct EndpointFigures {
     pub recent: EndpointRecord,
     /// What the balancer was told last.
     pub score: Option<Score>,
+    sampled: bool,
 }
 
 /// What one route did.
@@ -116,8 +117,11 @@ impl Figures {
     pub fn absorb(&mut self, batch: &Batch, now: Instant) {
         self.heads_refused += u64::from(batch.heads_refused);
         self.lost += batch.lost;
+        for sample in &batch.samples {
+            self.learn(sample, now);
+        }
         for record in &batch.records {
-            self.add(record, now);
+            self.add(record);
         }
     }
 
@@ -128,13 +132,21 @@ impl Figures {
         }
     }
 
-    fn add(&mut self, record: &Record, now: Instant) {
-        if let Some(&(pool, at)) = record.endpoint.and_then(|id| self.places.get(&id)) {
-            self.pools[pool][at].add(record, now);
+    fn learn(&mut self, sample: &Sample, now: Instant) {
+        if let Some(&(pool, at)) = self.places.get(&sample.endpoint) {
+            self.pools[pool][at].learn(sample, now);
         }
-        match record.route {
+    }
+
+    fn add(&mut self, record: &Record) {
+        if let Some(&(pool, at)) = record.endpoint.and_then(|id| self.places.get(&id)) {
+            self.pools[pool][at].add(record);
+        }
+        match record.route.map(|id| self.routes.get_mut(&id)) {
             None => self.unrouted.add(record),
-            Some(id) => drop(self.routes.get_mut(&id).map(|route| route.add(record))),
+            Some(Some(route)) => route.add(record),
+            // A reload removed the route while the request ran.
+            Some(None) => self.lost += 1,
         }
         if let Some(count) = self.listeners.get_mut(&record.listener) {
             *count += 1;
@@ -164,7 +176,7 @@ fn follow_pool(
 
 fn publish_pool(pool: &mut [EndpointFigures], upstream: &Upstream, now: Instant) {
     // A pool that never had a request scores as it did at its start: ten thousand quiet ones cost nothing.
-    if pool.iter().all(|figures| figures.requests == 0) {
+    if pool.iter().all(|figures| !figures.sampled) {
         return;
     }
     let mut records: Vec<&mut EndpointRecord> = pool.iter_mut().map(|figures| &mut figures.recent).collect();
@@ -184,16 +196,21 @@ impl EndpointFigures {
             latency: Durations::default(),
             recent: EndpointRecord::new(tuning, now),
             score: None,
+            sampled: false,
         }
     }
 
-    fn add(&mut self, record: &Record, now: Instant) {
-        self.requests += 1;
-        self.failures += u64::from(matches!(record.outcome, Outcome::Failure | Outcome::SoftFailure));
-        if let Some(latency) = record.latency {
+    fn learn(&mut self, sample: &Sample, now: Instant) {
+        self.sampled = true;
+        if let Some(latency) = sample.latency {
             self.latency.add(latency);
         }
-        self.recent.record(record.latency, record.outcome, now);
+        self.recent.record(sample.latency, sample.outcome, now);
+    }
+
+    fn add(&mut self, record: &Record) {
+        self.requests += 1;
+        self.failures += u64::from(matches!(record.outcome, Outcome::Failure | Outcome::SoftFailure));
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::policy::reason::Reason;
 use crate::policy::score::Outcome;
-use crate::proxy::reason::Reason;
 use crate::snapshot::Id;
 
 /// What one request leaves behind for the metrics and the balancer.
@@ -31,6 +31,17 @@ pub struct Record {
     pub bytes_in: u64,
     /// Bytes of the response body.
     pub bytes_out: u64,
+}
+
+/// What one answer, or the lack of one, says of an endpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// Which endpoint.
+    pub endpoint: Id,
+    /// From the last byte of the request sent to the response head, where both were seen.
+    pub latency: Option<Duration>,
+    /// Good or bad.
+    pub outcome: Outcome,
 }
 
 impl Record {

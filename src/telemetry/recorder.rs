@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::access_log::{AccessLog, Entry, Lines};
-use super::record::Record;
+use super::record::{Record, Sample};
 
 /// A batch this long is handed over without waiting for the tick.
 const BATCH: usize = 4096;
@@ -22,6 +22,8 @@ const MOST_WAITING: usize = 65_536;
 pub struct Batch {
     /// Finished requests, in the order they finished.
     pub records: Vec<Record>,
+    /// What was learned of endpoints, in order.
+    pub samples: Vec<Sample>,
     /// Heads refused before they became requests, by listener.
     pub heads_refused: u32,
     /// Records that were not kept because too many waited.
@@ -32,6 +34,7 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct Recorder {
     records: RefCell<Vec<Record>>,
+    samples: RefCell<Vec<Sample>>,
     heads_refused: Cell<u32>,
     lost: Cell<u64>,
     lines: RefCell<Lines>,
@@ -42,7 +45,8 @@ impl Recorder {
     /// Hands batches to `sender`.
     pub fn new(sender: Sender<Batch>) -> Self {
         Self {
-            records: RefCell::new(Vec::with_capacity(BATCH)),
+            records: RefCell::default(),
+            samples: RefCell::default(),
             heads_refused: Cell::new(0),
             lost: Cell::new(0),
             lines: RefCell::new(Lines::default()),
@@ -64,6 +68,14 @@ impl Recorder {
         }
     }
 
+    /// Notes what an endpoint did.
+    pub fn sample(&self, sample: Sample) {
+        let mut samples = self.samples.borrow_mut();
+        if samples.len() < MOST_WAITING {
+            samples.push(sample);
+        }
+    }
+
     /// Notes heads that were refused before they became requests.
     pub fn heads_refused(&self, count: u32) {
         self.heads_refused.set(self.heads_refused.get() + count);
@@ -82,14 +94,18 @@ impl Recorder {
     /// Hands over what there is.
     pub fn flush(&self) {
         self.lines.borrow_mut().flush();
-        if !self.records.borrow().is_empty() || self.heads_refused.get() > 0 {
+        let quiet = self.records.borrow().is_empty() && self.samples.borrow().is_empty();
+        if !quiet || self.heads_refused.get() > 0 {
             self.hand_over();
         }
     }
 
     fn hand_over(&self) {
-        let records = self.records.replace(Vec::with_capacity(BATCH));
-        let batch = Batch { records, heads_refused: self.heads_refused.take(), lost: self.lost.take() };
+        // As much room as was needed last: a quiet worker takes little.
+        let records = replace_same_size(&self.records);
+        let samples = replace_same_size(&self.samples);
+        let batch =
+            Batch { records, samples, heads_refused: self.heads_refused.take(), lost: self.lost.take() };
         if let Err(TrySendError::Full(batch)) = self.sender.try_send(batch) {
             self.take_back(batch);
         }
@@ -99,5 +115,11 @@ impl Recorder {
         self.heads_refused.set(batch.heads_refused);
         self.lost.set(batch.lost);
         self.records.replace(batch.records);
+        self.samples.replace(batch.samples);
     }
+}
+
+fn replace_same_size<T>(all: &RefCell<Vec<T>>) -> Vec<T> {
+    let next = Vec::with_capacity(all.borrow().len().min(BATCH));
+    all.replace(next)
 }

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 
 use super::{RequestBody, ResponseBody, ready_soon, with_first};
 use crate::net::pool::Lease;
-use crate::proxy::exchange::Exchange;
+use crate::proxy::exchange::{Exchange, Expired};
 
 /// A response body that streams from the endpoint. Owns the exchange: when it is dropped, the exchange is over.
 #[derive(Debug)]
@@ -77,8 +77,8 @@ impl Download {
             return Poll::Ready(Some(first));
         }
         let Poll::Ready(next) = Pin::new(&mut self.incoming).poll_frame(cx) else {
-            ready!(self.exchange.poll_expired(cx));
-            return Poll::Ready(Some(Err(DownloadError::TimedOut)));
+            let expired = ready!(self.exchange.poll_expired(cx));
+            return Poll::Ready(Some(Err(DownloadError::TimedOut(expired))));
         };
         Poll::Ready(next.map(|frame| frame.map_err(DownloadError::Endpoint)))
     }
@@ -113,14 +113,14 @@ pub enum DownloadError {
     /// The endpoint closed early, or framed it wrongly.
     Endpoint(hyper::Error),
     /// Nothing moved for the idle timeout, or the request took too long.
-    TimedOut,
+    TimedOut(Expired),
 }
 
 impl fmt::Display for DownloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Endpoint(error) => write!(f, "the response ended early: {error}"),
-            Self::TimedOut => f.write_str("the response did not arrive in time"),
+            Self::TimedOut(_) => f.write_str("the response did not arrive in time"),
         }
     }
 }

@@ -13,6 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{ready_soon, with_first};
+use crate::net::downstream::Connection;
 
 /// What became of a request body, shared between the connection that sends it and the request that waits.
 #[derive(Debug, Default)]
@@ -56,12 +57,14 @@ pub struct Upload {
     incoming: Incoming,
     allowed: u64,
     progress: Rc<Progress>,
+    connection: Rc<Connection>,
 }
 
 impl Upload {
     /// Streams `incoming`, at most `max` bytes of it, and tells `progress`.
-    pub fn new(incoming: Incoming, max: u64, progress: Rc<Progress>) -> Self {
-        Self { first: None, incoming, allowed: max, progress }
+    pub fn new(incoming: Incoming, max: u64, progress: Rc<Progress>, connection: Rc<Connection>) -> Self {
+        connection.upload_started();
+        Self { first: None, incoming, allowed: max, progress, connection }
     }
 
     /// Takes the first frame in if it is there already, so that head and body leave in one write.
@@ -114,5 +117,11 @@ impl Upload {
 
     pub(super) fn is_over(&self) -> bool {
         self.first.is_none() && self.incoming.is_end_stream()
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.connection.upload_ended();
     }
 }

@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use crate::config::Timeouts;
 use crate::net::timers::{Timer, Timers};
+use crate::policy::reason::Reason;
 use crate::proxy::body::Progress;
-use crate::proxy::reason::Reason;
 
 /// A deadline of the exchange has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expired {
-    /// Nothing moved for the idle timeout, and it was the client's turn.
-    ClientIdle,
+    /// It was the client's turn to send more of the request.
+    Client,
     /// Nothing moved for the idle timeout, and it was the endpoint's turn.
     EndpointIdle,
     /// The whole took longer than the route allows.
@@ -24,7 +24,7 @@ impl Expired {
     /// What the client is told.
     pub fn reason(self) -> Reason {
         match self {
-            Self::ClientIdle => Reason::BodyTimeout,
+            Self::Client => Reason::BodyTimeout,
             Self::EndpointIdle => Reason::ResponseTimeout,
             Self::Request => Reason::RequestTimeout,
         }
@@ -93,18 +93,19 @@ impl Deadlines {
     }
 
     fn expired(&self, now: Instant) -> Option<Expired> {
-        if self.timeouts.request.is_some_and(|whole| now >= self.started + whole) {
-            return Some(Expired::Request);
+        let whole = self.timeouts.request.is_some_and(|whole| now >= self.started + whole);
+        let idle = now >= self.last_move() + self.timeouts.idle;
+        match (whole, idle) {
+            (false, false) => None,
+            _ if self.waits_for_client() => Some(Expired::Client),
+            (true, _) => Some(Expired::Request),
+            (false, true) => Some(Expired::EndpointIdle),
         }
-        if now < self.last_move() + self.timeouts.idle {
-            return None;
-        }
-        let clients_turn = self.upload.as_ref().is_some_and(|upload| upload.waits_for_client.get());
-        Some(if clients_turn && !self.upload_finished() {
-            Expired::ClientIdle
-        } else {
-            Expired::EndpointIdle
-        })
+    }
+
+    fn waits_for_client(&self) -> bool {
+        let waits = self.upload.as_ref().is_some_and(|upload| upload.waits_for_client.get());
+        waits && !self.upload_finished()
     }
 
     fn last_move(&self) -> Instant {
