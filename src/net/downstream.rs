@@ -364,3 +364,57 @@ impl AsyncWrite for Socket {
         linger.poll_read_out(stream, &connection.read_timer, cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn connection() -> (Rc<Connection>, Rc<Timers>, Instant) {
+        let start = Instant::now();
+        let timers = Timers::new(start);
+        let waits = Waits { idle: Duration::from_secs(1), header: Duration::from_secs(1) };
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        (Connection::new(address, address, waits, &timers), timers, start)
+    }
+
+    #[test]
+    fn a_response_that_is_not_written_yet_has_no_idle_deadline() {
+        let (connection, timers, start) = connection();
+        connection.request_started();
+        connection.request_answered();
+        timers.sweep(start + HOUR);
+        assert!(!connection.read_timer.fired());
+        connection.written();
+        timers.sweep(start + HOUR * 2);
+        assert!(connection.read_timer.fired());
+    }
+
+    #[test]
+    fn a_request_that_is_still_being_read_is_not_waited_for_as_the_next() {
+        let (connection, ..) = connection();
+        connection.request_started();
+        connection.upload_started();
+        connection.request_answered();
+        connection.written();
+        connection.bytes_arrived(b"content-length: 1\r\ncontent-length: 1\r\n");
+        assert_eq!(connection.phase.get(), Phase::Answered);
+        connection.upload_ended();
+        assert_eq!(connection.phase.get(), Phase::Idle);
+        assert_eq!(connection.request_started(), None);
+    }
+
+    #[test]
+    fn a_reset_is_due_only_until_the_response_is_written() {
+        let (connection, ..) = connection();
+        connection.request_started();
+        connection.reset_unless_written();
+        connection.written();
+        assert!(connection.reset.get(), "what is flushed before the answer is not the answer");
+        connection.request_answered();
+        assert!(connection.reset.get());
+        connection.written();
+        assert!(!connection.reset.get());
+    }
+}

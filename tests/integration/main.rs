@@ -15,5 +15,6 @@ mod invariants;
 mod load;
 mod reload;
 mod routing;
+mod slow_clients;
 mod stopping;
 mod strategies;
