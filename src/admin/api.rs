@@ -93,7 +93,7 @@ fn describe_endpoint(upstream: &Upstream, index: usize, figures: &EndpointFigure
     let window = figures.recent.latency();
     json!({
         "address": &*endpoint.name,
-        "state": if endpoint.weight == 0 { "draining" } else { "up" },
+        "state": state(endpoint.weight, figures.failing),
         "weight": endpoint.weight,
         "in_flight": upstream.state(index).in_flight(),
         "requests": figures.requests,
@@ -104,6 +104,14 @@ fn describe_endpoint(upstream: &Upstream, index: usize, figures: &EndpointFigure
         "p99_ms": millis(window, 0.99),
         "cost_factor": figures.score.map(|score| score.factor),
     })
+}
+
+fn state(weight: u32, failing: bool) -> &'static str {
+    match (weight, failing) {
+        (0, _) => "draining",
+        (_, true) => "failing",
+        (_, false) => "up",
+    }
 }
 
 /// `null` where the window has no sample.

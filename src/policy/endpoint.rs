@@ -7,7 +7,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-use super::score::Score;
+use super::score::{Outcome, Score};
+
+/// What one failure adds to a streak.
+const STEP: u32 = 2;
+/// No streak is longer: an endpoint that comes back is tried again soon.
+const LONGEST: u32 = 32;
 
 /// Live state of one (upstream, address), shared by every worker.
 ///
@@ -19,6 +24,7 @@ pub struct EndpointState {
     /// An `f32` as bits.
     factor: AtomicU32,
     cold: AtomicBool,
+    streak: AtomicU32,
 }
 
 impl EndpointState {
@@ -28,6 +34,7 @@ impl EndpointState {
             in_flight: AtomicU32::new(0),
             factor: AtomicU32::new(1.0_f32.to_bits()),
             cold: AtomicBool::new(true),
+            streak: AtomicU32::new(0),
         }
     }
 
@@ -55,6 +62,30 @@ impl EndpointState {
         self.cold.load(Relaxed)
     }
 
+    /// Takes note of how a request ended, at once: a refused connection frees its endpoint so quickly that it looks
+    /// idle, and draws everything, long before any figure tells.
+    pub fn observe(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Failure => self.streak.store((self.streak() + STEP).min(LONGEST), Relaxed),
+            Outcome::Success if self.streak() > 0 => self.streak.store(0, Relaxed),
+            Outcome::Success | Outcome::SoftFailure | Outcome::Neutral => {}
+        }
+    }
+
+    /// How far the endpoint is into failing without a success between, 0 to 32.
+    #[inline]
+    pub fn streak(&self) -> u32 {
+        self.streak.load(Relaxed)
+    }
+
+    /// Lets a streak fade, ten times a second, so that a dead endpoint is tried again after 1 to 2 seconds.
+    pub fn fade(&self) {
+        let streak = self.streak();
+        if streak > 0 {
+            self.streak.store(streak * 7 / 8, Relaxed);
+        }
+    }
+
     /// Makes the aggregator's latest score the one that workers pick by.
     pub fn publish(&self, score: Score) {
         self.factor.store(score.factor.to_bits(), Relaxed);
@@ -73,6 +104,13 @@ impl Default for EndpointState {
 #[must_use = "the request counts only while this lives"]
 pub struct InFlight {
     state: Arc<EndpointState>,
+}
+
+impl InFlight {
+    /// The endpoint that has it.
+    pub fn endpoint(&self) -> &EndpointState {
+        &self.state
+    }
 }
 
 impl Drop for InFlight {
@@ -106,6 +144,20 @@ mod tests {
         assert_eq!(state.in_flight(), 1);
         drop(second);
         assert_eq!(state.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_streak_of_failures_ends_with_a_success_and_fades_within_two_seconds() {
+        let state = EndpointState::new();
+        (0..100).for_each(|_| state.observe(Outcome::Failure));
+        assert_eq!(state.streak(), LONGEST);
+        (0..20).for_each(|_| state.fade());
+        assert_eq!(state.streak(), 0);
+        state.observe(Outcome::Failure);
+        state.observe(Outcome::Neutral);
+        assert_eq!(state.streak(), STEP);
+        state.observe(Outcome::Success);
+        assert_eq!(state.streak(), 0);
     }
 
     #[test]

@@ -207,6 +207,9 @@ impl Exchange {
 
     /// Tells the balancer what the endpoint did. At once: the rest of a response may take hours.
     fn sample(&self, latency: Option<Duration>) {
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.endpoint().observe(self.record.outcome);
+        }
         if let Some(endpoint) = self.record.endpoint {
             self.worker.recorder.sample(Sample { endpoint, latency, outcome: self.record.outcome });
         }

@@ -18,6 +18,9 @@ use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
 pub const BUCKETS: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
+/// A streak this long, once faded for a tick, is an endpoint that fails, and not a failed request.
+const FAILING: u32 = 8;
+
 /// Durations by bucket of [`BUCKETS`].
 #[derive(Debug, Clone, Default)]
 pub struct Durations {
@@ -55,7 +58,10 @@ pub struct EndpointFigures {
     pub recent: EndpointRecord,
     /// What the balancer was told last.
     pub score: Option<Score>,
+    /// Whether its last requests all failed.
+    pub failing: bool,
     sampled: bool,
+    answered: bool,
 }
 
 /// What one route did.
@@ -183,6 +189,8 @@ fn publish_pool(pool: &mut [EndpointFigures], upstream: &Upstream, now: Instant)
     let scores = score_pool(upstream.tuning(), &mut records, now);
     for (index, (figures, score)) in pool.iter_mut().zip(scores).enumerate() {
         upstream.state(index).publish(score);
+        upstream.state(index).fade();
+        figures.tell_failing(upstream, index);
         figures.score = Some(score);
     }
 }
@@ -196,16 +204,33 @@ impl EndpointFigures {
             latency: Durations::default(),
             recent: EndpointRecord::new(tuning, now),
             score: None,
+            failing: false,
             sampled: false,
+            answered: false,
         }
     }
 
     fn learn(&mut self, sample: &Sample, now: Instant) {
         self.sampled = true;
+        self.answered |= sample.outcome == Outcome::Success;
         if let Some(latency) = sample.latency {
             self.latency.add(latency);
         }
         self.recent.record(sample.latency, sample.outcome, now);
+    }
+
+    /// Says once that an endpoint fails, and once that it answers again.
+    fn tell_failing(&mut self, upstream: &Upstream, index: usize) {
+        let (upstream_name, endpoint) = (&*upstream.name, &*upstream.endpoints[index].name);
+        if !self.failing && upstream.state(index).streak() >= FAILING {
+            self.failing = true;
+            tracing::warn!(upstream = upstream_name, endpoint, "endpoint fails");
+        }
+        if self.failing && self.answered {
+            self.failing = false;
+            tracing::info!(upstream = upstream_name, endpoint, "endpoint answers again");
+        }
+        self.answered = false;
     }
 
     fn add(&mut self, record: &Record) {

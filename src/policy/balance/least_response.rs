@@ -78,7 +78,7 @@ struct Cost {
 impl Cost {
     const MOST: Self = Self { cost: f32::INFINITY, in_flight: u32::MAX };
 
-    /// `factor x (1 + in_flight) / weight`.
+    /// `factor x (1 + in_flight) x (1 + streak of failures)^2 / weight`.
     ///
     /// A cold endpoint that has a request already comes after every other: it looks free, and would be flooded before
     /// its first answer says how slow it is. Where all are cold, as after a start, the least in flight still wins.
@@ -89,7 +89,8 @@ impl Cost {
         let in_flight = state.in_flight();
         let load = (in_flight as f32 + 1.0) / candidate.weight as f32;
         let trial = if in_flight > 0 && state.is_cold() { BUSY_TRIAL } else { 1.0 };
-        Self { cost: state.factor() * load * trial, in_flight }
+        let streak = state.streak() as f32 + 1.0;
+        Self { cost: state.factor() * load * trial * streak * streak, in_flight }
     }
 
     #[inline]
@@ -102,7 +103,7 @@ impl Cost {
 mod tests {
     use super::*;
     use crate::policy::balance::testing::{candidates, load, warm};
-    use crate::policy::score::Score;
+    use crate::policy::score::{Outcome, Score};
 
     /// Picks out of 1000 that go to candidate 0 of `count`, when it has the given factor.
     fn picks_of_first(count: usize, factor: f32) -> usize {
@@ -130,6 +131,21 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(5);
         let _guards = load(&candidates, &[0, 3]);
         assert_eq!(pick(&open, &random, &mut rng), Some(0));
+    }
+
+    #[test]
+    fn an_endpoint_that_fails_at_once_does_not_draw_the_traffic_by_being_idle() {
+        let candidates = candidates(&[1, 1]);
+        warm(&candidates);
+        let (open, random) = (Open::new(&candidates, |_| true), Random::new(&candidates));
+        let mut rng = fastrand::Rng::with_seed(5);
+        let _guards = load(&candidates, &[0, 30]);
+        let failed = std::iter::repeat_with(|| pick(&open, &random, &mut rng))
+            .take_while(|picked| *picked == Some(0))
+            .take(1000)
+            .inspect(|_| candidates[0].state.observe(Outcome::Failure))
+            .count();
+        assert!(failed < 10, "{failed} requests failed");
     }
 
     #[test]
