@@ -3,14 +3,17 @@
 //! A worker formats into its own buffer and hands the buffer over; it never waits for a disk or a pipe. When the
 //! writer falls behind by more than its queue holds, lines are dropped and counted.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::config::{self, LogFormat, LogTarget};
 
@@ -82,11 +85,18 @@ fn open(target: &LogTarget) -> Result<Box<dyn Write + Send>, (PathBuf, io::Error
     Ok(match target {
         LogTarget::Stdout => Box::new(io::stdout()),
         LogTarget::Stderr => Box::new(io::stderr()),
-        LogTarget::File(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(path);
-            Box::new(file.map_err(|error| (path.clone(), error))?)
-        }
+        LogTarget::File(path) => Box::new(open_file(path).map_err(|error| (path.clone(), error))?),
     })
+}
+
+/// Refuses a FIFO that nobody reads: opening it would wait for a reader, and the reload with it. One that is read,
+/// such as `/dev/stdout` in a container, is a log like any other.
+fn open_file(path: &Path) -> io::Result<File> {
+    let waits_for_no_reader = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().create(true).append(true).custom_flags(waits_for_no_reader).open(path)?;
+    // Its writer may wait: it has a thread to itself.
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
 }
 
 /// Runs until the last snapshot and worker that use this log are gone.
@@ -155,5 +165,43 @@ impl Lines {
 impl Drop for Lines {
     fn drop(&mut self) {
         self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    fn fifo() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("log");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+        (directory, path)
+    }
+
+    #[test]
+    fn a_fifo_without_a_reader_is_refused_at_once() {
+        let (_directory, path) = fifo();
+        let refused = open_file(&path).expect_err("it was opened");
+        assert_eq!(refused.raw_os_error(), Some(rustix::io::Errno::NXIO.raw_os_error()));
+    }
+
+    #[test]
+    fn a_fifo_that_is_read_is_written_without_losing_what_it_cannot_hold_at_once() {
+        let (_directory, path) = fifo();
+        let from =
+            OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(&path);
+        let mut from = from.expect("a reader");
+        let mut file = open_file(&path).expect("open");
+        fcntl_setfl(&from, OFlags::empty()).expect("wait for lines");
+        let writing = thread::spawn(move || file.write_all(&[b'x'; 1 << 20]));
+        let mut read = Vec::new();
+        from.read_to_end(&mut read).expect("read");
+        assert_eq!(read.len(), 1 << 20);
+        writing.join().expect("the writer").expect("all is written");
     }
 }
