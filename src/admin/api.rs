@@ -128,12 +128,15 @@ pub(super) async fn config(State(app): State<App>) -> Json<Value> {
     Json(json!({ "generation": snapshot.generation, "config": render::to_json(&snapshot.config) }))
 }
 
-/// Reads the config again. 200 with what changed, or 422 with why it was refused.
+/// Reads the config again. 200 with what changed, 422 with why it was refused, or 503 while draining.
 pub(super) async fn reload(State(app): State<App>) -> (StatusCode, Json<Value>) {
     match app.control.reload(Cause::Admin, &app.requests).await {
         Ok(report) => (StatusCode::OK, Json(json!({ "reloaded": true, "report": report }))),
         Err(problems) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "reloaded": false, "problems": problems })))
+            let ready = app.control.is_ready();
+            let status =
+                if ready { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::SERVICE_UNAVAILABLE };
+            (status, Json(json!({ "reloaded": false, "problems": problems })))
         }
     }
 }

@@ -212,7 +212,11 @@ impl Run {
     /// Runs until asked to end. Reports on `ready` once every listener is open.
     pub(super) fn run(self, requests: mpsc::Sender<Request>, ready: &Ready) {
         match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => self.serve(&runtime, requests, ready),
+            Ok(runtime) => {
+                self.serve(&runtime, requests, ready);
+                // Dropping it would wait for a reload that waits for a name server, or for ever.
+                runtime.shutdown_background();
+            }
             Err(error) => drop(ready.send(Err(error))),
         }
     }
@@ -243,8 +247,9 @@ impl Run {
 async fn obey(control: &Arc<Control>, mut wanted: mpsc::Receiver<Request>, requests: mpsc::Sender<Request>) {
     while let Some(request) = wanted.recv().await {
         match request {
-            // What came of it has been logged and counted.
-            Request::Reload(cause) => drop(control.reload(cause, &requests).await),
+            // What comes of it is logged and counted.
+            // Not waited for: it may take as long as a name server likes, and the next request may be to end.
+            Request::Reload(cause) => drop(control.start_reload(cause, requests.clone())),
             Request::Stop => break,
             Request::Drain => {
                 drain(control, &mut wanted).await;

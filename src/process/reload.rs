@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::bound::{self, BindError};
 use super::control::{Cause, Control, Request};
@@ -37,6 +38,8 @@ pub enum Refused {
     Admin(admin::BindError),
     /// The access log cannot be opened.
     AccessLog(PathBuf, std::io::Error),
+    /// The process is about to end.
+    Draining,
 }
 
 impl fmt::Display for Refused {
@@ -53,6 +56,7 @@ impl fmt::Display for Refused {
                 write!(f, "admin: cannot listen on {address}: {error}")
             }
             Self::AccessLog(path, error) => write!(f, "access_log: cannot open {}: {error}", path.display()),
+            Self::Draining => f.write_str("the process is draining: no config takes effect any more"),
         }
     }
 }
@@ -134,7 +138,8 @@ fn resolve(name: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
 }
 
 impl Control {
-    /// Reads the config again and puts it in force.
+    /// Reads the config again and puts it in force, in a task of its own: one that is under way is finished, whether
+    /// or not anybody waits for what comes of it. Another one waits for its end.
     ///
     /// # Errors
     /// Why it did not take effect; the one before stays in force.
@@ -143,6 +148,27 @@ impl Control {
         cause: Cause,
         requests: &mpsc::Sender<Request>,
     ) -> Result<Report, String> {
+        let task = self.start_reload(cause, requests.clone());
+        task.await.unwrap_or_else(|_| Err("internal error: the reload panicked".into()))
+    }
+
+    /// As [`Self::reload`], without waiting for it. It is cut off at the end of the control thread.
+    pub(super) fn start_reload(
+        self: &Arc<Self>,
+        cause: Cause,
+        requests: mpsc::Sender<Request>,
+    ) -> JoinHandle<Result<Report, String>> {
+        let control = Arc::clone(self);
+        tokio::spawn(async move { control.reload_in_turn(cause, &requests).await })
+    }
+
+    async fn reload_in_turn(
+        self: &Arc<Self>,
+        cause: Cause,
+        requests: &mpsc::Sender<Request>,
+    ) -> Result<Report, String> {
+        // Before the wait for one that may never end.
+        self.refuse_while_draining().map_err(|refused| refused.to_string())?;
         let mut last_read = self.reloading.lock().await;
         if cause == Cause::File && self.unchanged(*last_read).await {
             return Ok(self.unchanged_report());
@@ -163,6 +189,11 @@ impl Control {
                 Err(text)
             }
         }
+    }
+
+    /// Workers that drain listen to nothing new.
+    fn refuse_while_draining(&self) -> Result<(), Refused> {
+        if self.is_ready() { Ok(()) } else { Err(Refused::Draining) }
     }
 
     fn unchanged_report(&self) -> Report {
@@ -187,6 +218,7 @@ impl Control {
         let (digest, compiled) = compiled.await.expect("compiling a config does not panic");
         *last_read = digest;
         let compiled = compiled?;
+        self.refuse_while_draining()?;
         compiled.report_warnings();
         let mut warnings: Vec<String> = compiled.warnings().map(|warning| warning.message.clone()).collect();
         let next = Arc::new(compiled.snapshot);

@@ -5,7 +5,8 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Gate, OK, Origin, Program, Proxy, Yaml, endpoints, eventually, free_address, ok_with, refuses,
+    Client, Fifo, Gate, OK, Origin, Program, Proxy, Yaml, endpoints, eventually, free_address, ok_with,
+    refuses,
 };
 
 mod figures;
@@ -136,4 +137,22 @@ fn an_admin_address_in_use_refuses_the_whole_config() {
         answer.text()
     );
     assert_eq!(strategy(&proxy), "random");
+}
+
+#[test]
+fn a_reload_is_finished_though_whoever_asked_for_it_went_away() {
+    let origin = Origin::answering(OK);
+    let proxy = Yaml::of("random", &[&origin]).start();
+    let path = proxy.path();
+    let fifo = Fifo::replace(&path);
+    let mut client = Client::connect(proxy.admin_address().expect("an admin address"));
+    client.send("POST /api/v1/reload HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\n\r\n");
+    let held = fifo.wait_for_reader();
+    drop(client);
+    // Answered by the thread that has to notice first that the client is gone.
+    assert_eq!(proxy.admin("GET", "/healthz").status(), 200);
+    proxy.edit(&Yaml::of("round_robin", &[&origin]).to_string());
+    drop(held);
+    wait_for_strategy(&proxy, "round_robin");
+    proxy.admin_when("/api/v1/status", |status| status["reloads"] == 1);
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::{Client, Gate, OK, Origin, Program, Yaml, eventually, refuses};
+use crate::support::{Client, Fifo, Gate, OK, Origin, Program, Yaml, eventually, refuses};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n";
 
@@ -15,7 +15,7 @@ struct Running {
     program: Program,
     web: SocketAddr,
     admin: SocketAddr,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Running {
@@ -33,7 +33,7 @@ fn run(yaml: &Yaml) -> Running {
     fs::write(&path, yaml.to_string()).expect("write");
     let program = Program::run(&path);
     let (web, admin) = program.wait_until_listening();
-    Running { program, web, admin, _directory: directory }
+    Running { program, web, admin, directory }
 }
 
 /// A process with a request under way at `origin`, and the client that waits for its answer.
@@ -188,4 +188,48 @@ fn a_request_that_was_cut_off_is_in_the_access_log_too() {
     client.expect_closed();
     assert_eq!(running.program.exit_code(), Some(0));
     assert_eq!(fs::read_to_string(&log).expect("the log").lines().count(), 1);
+}
+
+#[test]
+fn sigterm_is_obeyed_while_a_reload_waits_for_its_file() {
+    let gate = Gate::default();
+    let origin = Origin::behind(&gate);
+    let (running, mut client) = run_busy(&Yaml::of("random", &[&origin]), &origin);
+    let path = running.directory.path().join("tillgate.yaml");
+    let fifo = Fifo::replace(&path);
+    running.program.signal(Signal::HUP);
+    let _never_written = fifo.wait_for_reader();
+    running.drain(Signal::TERM);
+    gate.open();
+    assert_eq!(client.response().text(), "ok");
+    assert_eq!(running.program.exit_code(), Some(0));
+}
+
+#[test]
+fn a_second_sigterm_is_obeyed_while_a_reload_waits_for_its_file() {
+    let origin = Origin::behind(&Gate::default());
+    let (running, mut client) = run_busy(&Yaml::of("random", &[&origin]).drain_timeout("1h"), &origin);
+    let path = running.directory.path().join("tillgate.yaml");
+    let fifo = Fifo::replace(&path);
+    running.program.signal(Signal::HUP);
+    let _never_written = fifo.wait_for_reader();
+    running.drain(Signal::TERM);
+    running.program.signal(Signal::TERM);
+    client.expect_closed();
+    assert_eq!(running.program.exit_code(), Some(0));
+}
+
+#[test]
+fn while_it_drains_it_refuses_to_reload() {
+    let gate = Gate::default();
+    let origin = Origin::behind(&gate);
+    let (running, mut client) = run_busy(&Yaml::of("random", &[&origin]), &origin);
+    running.drain(Signal::TERM);
+    let post = "POST /api/v1/reload HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\n\r\n";
+    let refused = Client::connect(running.admin).send(post).response();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.text().contains("the process is draining"), "{}", refused.text());
+    gate.open();
+    assert_eq!(client.response().text(), "ok");
+    assert_eq!(running.program.exit_code(), Some(0));
 }

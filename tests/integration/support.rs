@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 mod client;
 mod dead;
+mod fifo;
 mod gate;
 mod message;
 mod metrics;
@@ -17,6 +18,7 @@ mod yaml;
 
 pub use client::Client;
 pub use dead::{Blackhole, Refuser};
+pub use fifo::Fifo;
 pub use gate::Gate;
 pub use message::Message;
 pub use metrics::Metrics;
