@@ -76,7 +76,7 @@ fn serve_file(config: PathBuf, log_format: log::Format) -> ExitCode {
     serve(Source::File(config), true)
 }
 
-/// Serves until a signal says to stop.
+/// Serves until a signal says to stop. Exit 1 if it ended by itself, so that a service manager starts it again.
 fn serve(source: Source, watch: bool) -> ExitCode {
     match Server::start(Options { source, watch, signals: true }) {
         Ok(server) => {
@@ -85,8 +85,7 @@ fn serve(source: Source, watch: bool) -> ExitCode {
                 tracing::info!(listener = listener.name, address = shown(address), "listening");
             }
             tracing::info!(address = shown(server.admin_address()), "admin");
-            server.wait();
-            ExitCode::SUCCESS
+            if server.wait() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
             complain(&error.to_string());

@@ -1,10 +1,12 @@
 //! The control thread: adds up what the workers report, reloads, answers the admin server, and stops everything.
 
 use std::collections::HashSet;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -60,7 +62,7 @@ pub struct Control {
     pub(super) options: Options,
     /// When it was started.
     pub started: SystemTime,
-    /// One reload at a time; holds the digest of the text last read.
+    /// One reload at a time; holds the digest of the text that was accepted, or found wrong, last.
     pub(super) reloading: AsyncMutex<Option<Digest>>,
     pub(super) snapshots: Arc<ArcSwap<Snapshot>>,
     pub(super) orders: Vec<mpsc::Sender<Order>>,
@@ -209,54 +211,82 @@ pub(super) struct Run {
 type Ready = std::sync::mpsc::SyncSender<io::Result<()>>;
 
 impl Run {
-    /// Runs until asked to end. Reports on `ready` once every listener is open.
-    pub(super) fn run(self, requests: mpsc::Sender<Request>, ready: &Ready) {
+    /// Runs until asked to end. Reports on `ready` once every listener is open. Returns whether it ended as it should.
+    pub(super) fn run(self, requests: mpsc::Sender<Request>, ready: &Ready) -> bool {
         match Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => {
-                self.serve(&runtime, requests, ready);
+                let well = self.serve(&runtime, requests, ready);
                 // Dropping it would wait for a reload that waits for a name server, or for ever.
                 runtime.shutdown_background();
+                well
             }
-            Err(error) => drop(ready.send(Err(error))),
+            Err(error) => {
+                drop(ready.send(Err(error)));
+                false
+            }
         }
     }
 
-    fn serve(self, runtime: &Runtime, requests: mpsc::Sender<Request>, ready: &Ready) {
+    fn serve(self, runtime: &Runtime, requests: mpsc::Sender<Request>, ready: &Ready) -> bool {
         let Self { control, workers, change, admin, batches, wanted } = self;
-        runtime.block_on(async {
+        let mut well = runtime.block_on(async {
             tokio::spawn(aggregate(Arc::clone(&control), batches));
+            // Before anything is served: a process that does not start has served nobody.
+            if let Err(error) = signals::start(&control.options, &requests) {
+                drop(ready.send(Err(error)));
+                stop(&control).await;
+                return false;
+            }
             control.enforce(None, change).await;
             control.serve_admin(admin, requests.clone());
             watch::start(&control.options, requests.clone());
-            let signals = signals::start(&control.options, &requests);
-            drop(ready.send(signals));
-            obey(&control, wanted, requests).await;
+            drop(ready.send(Ok(())));
+            let well = obey(&control, wanted, requests).await;
+            stop(&control).await;
+            well
         });
         for worker in workers {
             if !worker.join() {
                 tracing::error!("a worker panicked");
+                well = false;
             }
         }
         if control.snapshot().access_log.as_ref().is_some_and(|log| !log.settle(LAST_WAIT)) {
             tracing::warn!("the last lines of the access log were not written in time");
         }
+        well
     }
 }
 
-/// Does what is asked, until the end is.
-async fn obey(control: &Arc<Control>, mut wanted: mpsc::Receiver<Request>, requests: mpsc::Sender<Request>) {
-    while let Some(request) = wanted.recv().await {
+/// Does what is asked, until the end is. Whether it was: a worker that ends unasked ends the process, so that whoever
+/// started it starts it again, rather than it serve on with a part of its listeners' queues unread.
+async fn obey(
+    control: &Arc<Control>,
+    mut wanted: mpsc::Receiver<Request>,
+    requests: mpsc::Sender<Request>,
+) -> bool {
+    loop {
+        let request = tokio::select! {
+            request = wanted.recv() => request,
+            () = one_ended(&control.orders) => {
+                tracing::error!("a worker ended unasked: the process stops");
+                return false;
+            }
+        };
         match request {
             // What comes of it is logged and counted.
             // Not waited for: it may take as long as a name server likes, and the next request may be to end.
-            Request::Reload(cause) => drop(control.start_reload(cause, requests.clone())),
-            Request::Stop => break,
-            Request::Drain => {
+            Some(Request::Reload(cause)) => drop(control.start_reload(cause, requests.clone())),
+            Some(Request::Stop) | None => return true,
+            Some(Request::Drain) => {
                 drain(control, &mut wanted).await;
-                break;
+                return true;
             }
         }
     }
+}
+
+async fn stop(control: &Control) {
     control.tell_all(|| Order::Stop).await;
     let ended = all_ended(&control.orders);
     if timeout(LAST_WAIT, ended).await.is_err() {
@@ -295,6 +325,16 @@ async fn all_ended(orders: &[mpsc::Sender<Order>]) {
     }
 }
 
+/// Ready when a worker has dropped its inbox.
+async fn one_ended(orders: &[mpsc::Sender<Order>]) {
+    let mut ends: Vec<_> = orders.iter().map(|worker| Box::pin(worker.closed())).collect();
+    poll_fn(|cx| match ends.iter_mut().any(|end| end.as_mut().poll(cx).is_ready()) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+}
+
 /// Adds up batches as they come, and tells the balancers ten times a second.
 async fn aggregate(control: Arc<Control>, mut batches: mpsc::Receiver<Batch>) {
     let mut ticks = interval(TICK);
@@ -307,5 +347,24 @@ async fn aggregate(control: Arc<Control>, mut batches: mpsc::Receiver<Batch>) {
             },
             _ = ticks.tick() => lock(&control.figures).publish(&control.snapshot(), Instant::now()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::process::Source;
+
+    #[tokio::test]
+    async fn a_worker_that_ends_unasked_ends_the_process_badly() {
+        let source = Source::Fixed(Box::default());
+        let options = Options { source, watch: false, signals: false };
+        let snapshot = crate::snapshot::build(Config::default(), None, None, &|_, _| Ok(vec![]));
+        let snapshots = Arc::new(ArcSwap::from_pointee(snapshot.expect("nothing to resolve")));
+        let ((alive, _inbox), (dead, _)) = (mpsc::channel(1), mpsc::channel(1));
+        let control = Arc::new(Control::new(options, snapshots, Figures::default(), vec![alive, dead], None));
+        let (requests, wanted) = mpsc::channel(1);
+        assert!(!obey(&control, wanted, requests).await);
     }
 }

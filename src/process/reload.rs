@@ -40,6 +40,8 @@ pub enum Refused {
     AccessLog(PathBuf, std::io::Error),
     /// The process is about to end.
     Draining,
+    /// A mistake of ours.
+    Internal,
 }
 
 impl fmt::Display for Refused {
@@ -57,6 +59,7 @@ impl fmt::Display for Refused {
             }
             Self::AccessLog(path, error) => write!(f, "access_log: cannot open {}: {error}", path.display()),
             Self::Draining => f.write_str("the process is draining: no config takes effect any more"),
+            Self::Internal => f.write_str("internal error while compiling the config"),
         }
     }
 }
@@ -137,6 +140,11 @@ fn resolve(name: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
     Ok((name, port).to_socket_addrs()?.collect())
 }
 
+/// Runs what may block in a thread of its own. A panic there costs the reload and nothing else.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Refused::Internal)
+}
+
 impl Control {
     /// Reads the config again and puts it in force, in a task of its own: one that is under way is finished, whether
     /// or not anybody waits for what comes of it. Another one waits for its end.
@@ -200,10 +208,10 @@ impl Control {
         Report { generation: self.snapshot().generation, changed: false, warnings: Vec::new() }
     }
 
-    /// Whether the file still has the text that was read last. Editors write a file more than once.
+    /// Whether the file still has the text that was accepted, or found wrong, last. Editors write a file more than once.
     async fn unchanged(&self, last_read: Option<Digest>) -> bool {
         let source = self.options.source.clone();
-        let now = tokio::task::spawn_blocking(move || digest(&source)).await;
+        let now = apart(move || digest(&source)).await;
         now.ok().flatten().is_some_and(|now| Some(now) == last_read)
     }
 
@@ -213,10 +221,10 @@ impl Control {
         requests: &mpsc::Sender<Request>,
     ) -> Result<Report, Refused> {
         let (source, previous) = (self.options.source.clone(), self.snapshot());
-        let compiled =
-            tokio::task::spawn_blocking(move || (digest(&source), compile(&source, Some(&previous))));
-        let (digest, compiled) = compiled.await.expect("compiling a config does not panic");
-        *last_read = digest;
+        let (digest, compiled) = apart(move || (digest(&source), compile(&source, Some(&previous)))).await?;
+        if matches!(compiled, Err(Refused::Problems(_))) {
+            *last_read = digest;
+        }
         let compiled = compiled?;
         self.refuse_while_draining()?;
         compiled.report_warnings();
@@ -231,6 +239,8 @@ impl Control {
         }
         let generation = next.generation;
         self.enforce(Some(next), change).await;
+        // Not before: what was refused for want of an address, a port or a disk may be accepted as it is next time.
+        *last_read = digest;
         if let Some(listener) = admin {
             self.serve_admin(listener, requests.clone());
         }
@@ -243,5 +253,17 @@ impl Control {
             return Ok(None);
         }
         Ok(Some(admin::Listener::bind(&next.config.admin, self.admin_address())?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_while_compiling_is_a_refusal() {
+        let compiled: Result<(), Refused> = apart(|| panic!("of a test")).await;
+        let refused = compiled.expect_err("a panic");
+        assert_eq!(refused.to_string(), "internal error while compiling the config");
     }
 }

@@ -75,7 +75,7 @@ impl From<BindError> for StartError {
 pub struct Server {
     control: Arc<Control>,
     requests: mpsc::Sender<Request>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<bool>>,
 }
 
 impl Server {
@@ -124,17 +124,19 @@ impl Server {
         self.control.snapshot()
     }
 
-    /// Waits until the server has been stopped by a signal.
-    pub fn wait(mut self) {
-        self.join();
+    /// Waits until the server has been stopped by a signal. Whether it ended as it should: if not, a thread of it
+    /// panicked, which has been logged.
+    #[must_use]
+    pub fn wait(mut self) -> bool {
+        self.join()
     }
 
-    fn join(&mut self) {
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+    fn join(&mut self) -> bool {
+        let Some(thread) = self.thread.take() else { return true };
+        thread.join().unwrap_or_else(|_| {
             tracing::error!("the control thread panicked");
-        }
+            false
+        })
     }
 }
 
@@ -165,7 +167,7 @@ fn start_workers(
 }
 
 /// Returns once every listener is open.
-fn start_control(run: control::Run, requests: mpsc::Sender<Request>) -> io::Result<JoinHandle<()>> {
+fn start_control(run: control::Run, requests: mpsc::Sender<Request>) -> io::Result<JoinHandle<bool>> {
     let (ready, started) = std::sync::mpsc::sync_channel(1);
     let thread = thread::Builder::new().name("control".into()).spawn(move || run.run(requests, &ready))?;
     started.recv().map_err(|_| io::Error::other("the control thread ended at once"))??;

@@ -2,11 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -19,7 +19,7 @@ use slab::Slab;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::task::spawn_local;
+use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::bound::{Bound, Seat};
@@ -34,6 +34,8 @@ use crate::telemetry::recorder::{Batch, Recorder};
 
 /// Orders that may wait for one worker.
 const ORDERS: usize = 1024;
+/// Connections taken from a socket that is to be closed: as many as its queue holds (see `net::listen`).
+const BACKLOG: usize = 4096;
 /// How long to leave a full process alone before the next connection is tried.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -55,7 +57,7 @@ pub enum Order {
 pub struct Handle {
     /// Takes orders.
     pub orders: mpsc::Sender<Order>,
-    thread: JoinHandle<()>,
+    thread: thread::JoinHandle<()>,
 }
 
 impl Handle {
@@ -116,23 +118,34 @@ impl Floor {
 
     /// Obeys until told to end. Dropping the event loop afterwards cuts off whatever still runs.
     async fn run(self: Rc<Self>, mut inbox: mpsc::Receiver<Order>) {
-        let ticking = spawn_local(Rc::clone(&self).tick());
-        while let Some(order) = inbox.recv().await {
+        let mut ticking = spawn_local(Rc::clone(&self).tick());
+        self.obey(&mut inbox, &mut ticking).await;
+        ticking.abort();
+        self.worker.recorder.flush();
+    }
+
+    /// # Panics
+    /// When `ticking` did: without ticks no deadline passes and nothing is reported any more.
+    async fn obey(self: &Rc<Self>, inbox: &mut mpsc::Receiver<Order>, ticking: &mut JoinHandle<()>) {
+        loop {
+            let order = tokio::select! {
+                order = inbox.recv() => order,
+                ended = &mut *ticking => return ended.expect("a worker's tick does not panic"),
+            };
             match order {
-                Order::Listen(bound, socket) => self.listen(bound, socket),
-                Order::Unlisten(listener) => self.unlisten(|id| id == listener),
-                Order::Stop => break,
-                Order::Drain => {
+                Some(Order::Listen(bound, socket)) => self.listen(bound, socket),
+                Some(Order::Unlisten(listener)) => self.unlisten(|id| id == listener),
+                Some(Order::Stop) | None => return,
+                Some(Order::Drain) => {
                     self.unlisten(|_| true);
                     tokio::select! {
-                        () = self.wait_until_empty() => break,
-                        _ = stop_order(&mut inbox) => break,
+                        () = self.wait_until_empty() => return,
+                        () = stop_order(inbox) => return,
+                        ended = &mut *ticking => return ended.expect("a worker's tick does not panic"),
                     }
                 }
             }
         }
-        ticking.abort();
-        self.worker.recorder.flush();
     }
 
     async fn tick(self: Rc<Self>) {
@@ -181,7 +194,7 @@ impl Floor {
                 accepted = socket.accept() => self.accepted(&bound, accepted).await,
             }
         }
-        // It ends when nothing is left to accept, or the socket is of no more use.
+        // An error means that the socket is of no more use.
         let _ = self.accept_backlog(&bound, socket);
         self.accepting.set(self.accepting.get() - 1);
         self.emptied.notify_one();
@@ -192,20 +205,20 @@ impl Floor {
     /// The socket is asked itself: the event loop does not know yet of what came in since its last turn.
     fn accept_backlog(self: &Rc<Self>, bound: &Arc<Bound>, socket: TcpListener) -> io::Result<()> {
         let socket = socket.into_std()?;
-        loop {
-            let (stream, peer) = socket.accept()?;
+        for (stream, peer) in backlog(|| socket.accept()) {
             stream.set_nonblocking(true)?;
             if let Some(connection) = self.admit(bound, TcpStream::from_std(stream)?, peer) {
                 connection.close_gracefully();
             }
         }
+        Ok(())
     }
 
     async fn accepted(self: &Rc<Self>, bound: &Arc<Bound>, accepted: io::Result<(TcpStream, SocketAddr)>) {
         match accepted {
             Ok((stream, peer)) => drop(self.admit(bound, stream, peer)),
             // The client gave up while it was in the queue.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(listener = %bound.name.load(), %error, "cannot accept connections");
                 sleep(ACCEPT_PAUSE).await;
@@ -242,6 +255,19 @@ impl Floor {
             self.emptied.notified().await;
         }
     }
+}
+
+/// What `accept` has at hand: as much as a queue holds, since a flood that goes on would never be at its end.
+fn backlog<T>(mut accept: impl FnMut() -> io::Result<T>) -> impl Iterator<Item = T> {
+    let next = move |_| match accept() {
+        Ok(accepted) => Some(Some(accepted)),
+        // The client gave up while it was in the queue, or a signal came.
+        Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {
+            Some(None)
+        }
+        Err(_) => None,
+    };
+    (0..BACKLOG).map_while(next).flatten()
 }
 
 async fn stop_order(inbox: &mut mpsc::Receiver<Order>) {
@@ -302,5 +328,39 @@ async fn serve(service: Service, stream: TcpStream, max_header_bytes: usize, _gu
     });
     if let Err(error) = ended.await {
         tracing::debug!(peer = %connection.peer, %error, "connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_gave_up_in_the_queue_does_not_hide_those_behind_it() {
+        let queue = [Ok(1), Err(ErrorKind::ConnectionAborted), Ok(2), Err(ErrorKind::WouldBlock), Ok(3)];
+        let mut queue = queue.into_iter();
+        let accepted: Vec<i32> =
+            backlog(|| queue.next().expect("an answer").map_err(io::Error::from)).collect();
+        assert_eq!(accepted, [1, 2]);
+    }
+
+    #[test]
+    fn a_flood_that_goes_on_is_not_taken_in_for_ever() {
+        assert_eq!(backlog(|| Ok(())).count(), BACKLOG);
+    }
+
+    #[test]
+    #[should_panic(expected = "a worker's tick does not panic")]
+    fn a_worker_whose_ticks_end_ends_too() {
+        let snapshot =
+            crate::snapshot::build(crate::config::Config::default(), None, None, &|_, _| Ok(vec![]));
+        let snapshots = Arc::new(ArcSwap::from_pointee(snapshot.expect("nothing to resolve")));
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        runtime.expect("a runtime").block_on(async {
+            let (batches, _inbox) = mpsc::channel(1);
+            let floor = Floor::new(Worker::new(snapshots, Recorder::new(batches), 0));
+            let (_orders, mut inbox) = mpsc::channel(1);
+            floor.obey(&mut inbox, &mut spawn_local(async { panic!("of a test") })).await;
+        });
     }
 }
