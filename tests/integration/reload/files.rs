@@ -1,11 +1,12 @@
 //! However the file is edited, the edit is noticed.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::wait_for_strategy;
-use crate::support::{OK, Origin, Proxy, Yaml, replace};
+use crate::support::{OK, Origin, Proxy, Yaml, free_address, replace};
 
 fn yaml(strategy: &str, origin: &Origin) -> String {
     Yaml::of(strategy, &[origin]).to_string()
@@ -95,4 +96,36 @@ fn a_link_is_followed_to_where_it_was_moved() {
     wait_for_strategy(&proxy, "p2c");
     replace(&green.join("shop.yaml"), &yaml("weighted", &origin));
     wait_for_strategy(&proxy, "weighted");
+}
+
+#[test]
+fn a_text_that_was_refused_for_a_port_in_use_is_read_again_when_the_file_is_touched() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::watching(&yaml("round_robin", &origin));
+    let address = free_address();
+    let taken = TcpListener::bind(address).expect("bind");
+    let both = format!("web: {{ address: \"127.0.0.1:0\" }}, more: {{ address: \"{address}\" }}");
+    let edited = Yaml::of("random", &[&origin]).listeners(&both).to_string();
+    proxy.edit(&edited);
+    proxy.admin_when("/api/v1/status", |status| !status["last_refusal"].is_null());
+    drop(taken);
+    proxy.edit(&edited);
+    wait_for_strategy(&proxy, "random");
+}
+
+#[test]
+fn a_config_whose_directory_was_removed_and_made_again_takes_effect() {
+    let (origin, root) = (Origin::answering(OK), tempfile::tempdir().expect("a directory"));
+    let etc = root.path().join("etc").join("tillgate");
+    let path = etc.join("tillgate.yaml");
+    fs::create_dir_all(&etc).expect("a directory");
+    fs::write(&path, yaml("round_robin", &origin)).expect("write");
+    let proxy = Proxy::watching_file(&path);
+    fs::remove_dir_all(root.path().join("etc")).expect("remove");
+    proxy.admin_when("/api/v1/status", |status| !status["last_refusal"].is_null());
+    fs::create_dir_all(&etc).expect("a directory");
+    fs::write(&path, yaml("random", &origin)).expect("write");
+    wait_for_strategy(&proxy, "random");
+    replace(&path, &yaml("p2c", &origin));
+    wait_for_strategy(&proxy, "p2c");
 }
