@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware;
 use axum::routing::{get, post};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot};
@@ -17,6 +18,9 @@ use crate::net::listen;
 use crate::process::control::{Control, Request};
 
 mod api;
+mod guard;
+
+use guard::Transport;
 
 /// An address the admin server can listen on.
 #[derive(Debug)]
@@ -100,7 +104,7 @@ struct App {
 /// Serves on `listener`, within the runtime of the caller. `None` for `admin: off` and for a socket that cannot be
 /// watched, which is logged.
 pub fn serve(listener: Listener, control: Arc<Control>, requests: mpsc::Sender<Request>) -> Option<Running> {
-    let router = router(App { control, requests });
+    let app = App { control, requests };
     let (stop, stopped) = oneshot::channel();
     let stopped = async move { drop(stopped.await) };
     let address = match listener {
@@ -108,11 +112,13 @@ pub fn serve(listener: Listener, control: Arc<Control>, requests: mpsc::Sender<R
         Listener::Tcp(socket) => {
             let socket = TcpListener::from_std(socket).inspect_err(unwatchable).ok()?;
             let address = socket.local_addr().ok();
+            let router = router(app, Transport::Tcp);
             tokio::spawn(async move { axum::serve(socket, router).with_graceful_shutdown(stopped).await });
             address
         }
         Listener::Unix(socket, _) => {
             let socket = UnixListener::from_std(socket).inspect_err(unwatchable).ok()?;
+            let router = router(app, Transport::Unix);
             tokio::spawn(async move { axum::serve(socket, router).with_graceful_shutdown(stopped).await });
             None
         }
@@ -124,7 +130,7 @@ fn unwatchable(error: &io::Error) {
     tracing::error!(%error, "cannot serve the admin address");
 }
 
-fn router(app: App) -> Router {
+fn router(app: App, transport: Transport) -> Router {
     Router::new()
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz))
@@ -133,5 +139,6 @@ fn router(app: App) -> Router {
         .route("/api/v1/upstreams", get(api::upstreams))
         .route("/api/v1/config", get(api::config))
         .route("/api/v1/reload", post(api::reload))
+        .layer(middleware::from_fn_with_state(transport, guard::refuse_strangers))
         .with_state(app)
 }

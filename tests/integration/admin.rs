@@ -162,6 +162,45 @@ fn an_unknown_page_is_404_and_a_wrong_method_405() {
 }
 
 #[test]
+fn a_name_that_anybodys_dns_can_point_here_is_misdirected() {
+    let origin = Origin::answering(OK);
+    let proxy = Yaml::of("random", &[&origin]).start();
+    let port = proxy.admin_address().expect("an admin address").port();
+    for path in ["/api/v1/config", "/metrics", "/nothing"] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: rebound.example:{port}\r\n\r\n");
+        let answer = proxy.admin_exchange(&request);
+        assert_eq!(answer.status(), 421, "{path}");
+        assert!(answer.text().contains("`localhost`"), "{}", answer.text());
+    }
+    assert_eq!(proxy.admin_exchange("GET /healthz HTTP/1.1\r\n\r\n").status(), 421);
+    assert_eq!(proxy.admin_exchange("GET /healthz HTTP/1.0\r\n\r\n").status(), 200);
+    for host in ["127.0.0.1", "[::1]:80", "localhost"] {
+        let request = format!("GET /healthz HTTP/1.1\r\nhost: {host}\r\n\r\n");
+        assert_eq!(proxy.admin_exchange(&request).status(), 200, "{host}");
+    }
+}
+
+#[test]
+fn a_page_of_another_site_cannot_order_a_reload() {
+    let origin = Origin::answering(OK);
+    let yaml = Yaml::of("random", &[&origin]);
+    let proxy = yaml.start();
+    let address = proxy.admin_address().expect("an admin address");
+    let order = |lines: &str| {
+        let request =
+            format!("POST /api/v1/reload HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\n{lines}\r\n");
+        proxy.admin_exchange(&request).status()
+    };
+    proxy.edit(&Yaml::of("p2c", &[&origin]).to_string());
+    for lines in ["origin: http://evil.example\r\n", "origin: null\r\n", "sec-fetch-site: cross-site\r\n"] {
+        assert_eq!(order(lines), 403, "{lines}");
+    }
+    assert_eq!(proxy.generation(), 1);
+    let own = format!("origin: http://{address}\r\nsec-fetch-site: same-origin\r\n");
+    assert_eq!((order(&own), proxy.generation()), (200, 2));
+}
+
+#[test]
 fn no_listener_serves_the_admin_pages() {
     let origin = Origin::answering(ok_with("the shop"));
     let proxy = Yaml::of("random", &[&origin]).start();

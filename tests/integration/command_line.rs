@@ -6,7 +6,7 @@ use std::process::Output;
 
 use tempfile::TempDir;
 
-use crate::support::{Client, OK, Origin, Program, Yaml, free_address, ok_with};
+use crate::support::{Client, OK, Origin, Program, Yaml, ask_admin, free_address, ok_with};
 
 /// What `tillgate check` finds in `bytes`, with the path of the file.
 fn check(bytes: &[u8]) -> (Output, PathBuf, TempDir) {
@@ -205,7 +205,7 @@ fn proxy_serves_without_a_file() {
         assert_eq!(Client::connect(web).get("/any/path").status(), 200);
     }
     assert!(!a.requests().is_empty() && !b.requests().is_empty(), "both serve");
-    assert_eq!(Client::connect(admin).get("/healthz").text(), "ok\n");
+    assert_eq!(ask_admin(admin, "GET", "/healthz").text(), "ok\n");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Fifo, Gate, OK, Origin, Program, Proxy, Yaml, endpoints, eventually, free_address, ok_with,
-    refuses,
+    Client, Fifo, Gate, OK, Origin, Program, Proxy, Yaml, ask_admin, endpoints, eventually, free_address,
+    ok_with, refuses,
 };
 
 mod figures;
@@ -105,7 +105,7 @@ fn the_admin_server_moves_to_its_new_address() {
     let old = proxy.admin_address().expect("an admin address");
     let new = free_address();
     accept(&proxy, &yaml.admin(&format!("{{ address: \"{new}\" }}")));
-    assert_eq!(Client::connect(new).get("/healthz").text(), "ok\n");
+    assert_eq!(ask_admin(new, "GET", "/healthz").text(), "ok\n");
     eventually("the old admin address to close", || refuses(old).then_some(()));
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::{Client, Fifo, Gate, OK, Origin, Program, Yaml, eventually, refuses};
+use crate::support::{Client, Fifo, Gate, OK, Origin, Program, Yaml, ask_admin, eventually, refuses};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n";
 
@@ -74,11 +74,11 @@ fn while_it_drains_it_refuses_connections_and_is_not_ready() {
     let gate = Gate::default();
     let origin = Origin::behind(&gate);
     let (running, mut client) = run_busy(&Yaml::of("random", &[&origin]), &origin);
-    assert_eq!(Client::connect(running.admin).get("/readyz").status(), 200);
+    assert_eq!(ask_admin(running.admin, "GET", "/readyz").status(), 200);
     running.drain(Signal::TERM);
-    let ready = Client::connect(running.admin).get("/readyz");
+    let ready = ask_admin(running.admin, "GET", "/readyz");
     assert_eq!((ready.status(), ready.text().as_str()), (503, "draining\n"));
-    assert_eq!(Client::connect(running.admin).get("/healthz").status(), 200);
+    assert_eq!(ask_admin(running.admin, "GET", "/healthz").status(), 200);
     gate.open();
     assert_eq!(client.response().text(), "ok");
     assert_eq!(running.program.exit_code(), Some(0));

@@ -24,7 +24,7 @@ pub use message::Message;
 pub use metrics::Metrics;
 pub use origin::{Origin, Visit};
 pub use program::Program;
-pub use proxy::{Proxy, replace};
+pub use proxy::{Proxy, ask_admin, replace};
 pub use yaml::{Yaml, endpoints};
 
 /// No test waits for anything longer than this.

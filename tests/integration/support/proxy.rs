@@ -24,6 +24,12 @@ pub fn replace(path: &Path, text: &str) {
     fs::rename(beside, path).expect("rename");
 }
 
+/// A request to the admin server at this address.
+pub fn ask_admin(address: SocketAddr, method: &str, path: &str) -> Message {
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\n\r\n");
+    Client::connect(address).send(request).response()
+}
+
 impl Proxy {
     /// Starts on `yaml`, without watching the file.
     pub fn start(yaml: &str) -> Self {
@@ -109,7 +115,12 @@ impl Proxy {
     /// A request to the admin server.
     pub fn admin(&self, method: &str, path: &str) -> Message {
         let address = self.admin_address().expect("an admin address");
-        let request = format!("{method} {path} HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\n\r\n");
+        ask_admin(address, method, path)
+    }
+
+    /// Bytes to the admin server, and its response.
+    pub fn admin_exchange(&self, request: &str) -> Message {
+        let address = self.admin_address().expect("an admin address");
         Client::connect(address).send(request).response()
     }
 
