@@ -2,9 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
 
 use axum::Router;
@@ -19,8 +17,10 @@ use crate::process::control::{Control, Request};
 
 mod api;
 mod guard;
+mod socket_file;
 
 use guard::Transport;
+use socket_file::SocketFile;
 
 /// An address the admin server can listen on.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub enum Listener {
     Off,
     /// A TCP socket.
     Tcp(StdTcpListener),
-    /// A Unix socket, and its path.
-    Unix(StdUnixListener, PathBuf),
+    /// A Unix socket, and its file.
+    Unix(StdUnixListener, SocketFile),
 }
 
 /// The admin address cannot be listened on.
@@ -53,7 +53,8 @@ impl Listener {
             Admin::Tcp(address) => {
                 bind_tcp(*address, open).map_err(|error| BindError { address: address.to_string(), error })
             }
-            Admin::Unix(path) => bind_unix(path)
+            Admin::Unix(path) => socket_file::listen(path)
+                .map(|(socket, file)| Self::Unix(socket, file))
                 .map_err(|error| BindError { address: format!("unix:{}", path.display()), error }),
         }
     }
@@ -65,25 +66,11 @@ fn bind_tcp(address: SocketAddr, open: Option<SocketAddr>) -> io::Result<Listene
     Ok(Listener::Tcp(sockets.remove(0)))
 }
 
-fn bind_unix(path: &Path) -> io::Result<Listener> {
-    if is_stale(path) {
-        std::fs::remove_file(path)?;
-    }
-    let socket = StdUnixListener::bind(path)?;
-    socket.set_nonblocking(true)?;
-    Ok(Listener::Unix(socket, path.to_path_buf()))
-}
-
-/// A socket left behind by a process that is gone. Anything else at that path is not ours to remove.
-fn is_stale(path: &Path) -> bool {
-    let is_socket = path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket());
-    is_socket && UnixStream::connect(path).is_err()
-}
-
 /// A running admin server. Dropping it lets it finish what it is answering, then end.
 #[derive(Debug)]
 pub struct Running {
     address: Option<SocketAddr>,
+    _file: Option<SocketFile>,
     _stop: oneshot::Sender<()>,
 }
 
@@ -107,23 +94,23 @@ pub fn serve(listener: Listener, control: Arc<Control>, requests: mpsc::Sender<R
     let app = App { control, requests };
     let (stop, stopped) = oneshot::channel();
     let stopped = async move { drop(stopped.await) };
-    let address = match listener {
+    let (address, file) = match listener {
         Listener::Off => return None,
         Listener::Tcp(socket) => {
             let socket = TcpListener::from_std(socket).inspect_err(unwatchable).ok()?;
             let address = socket.local_addr().ok();
             let router = router(app, Transport::Tcp);
             tokio::spawn(async move { axum::serve(socket, router).with_graceful_shutdown(stopped).await });
-            address
+            (address, None)
         }
-        Listener::Unix(socket, _) => {
+        Listener::Unix(socket, file) => {
             let socket = UnixListener::from_std(socket).inspect_err(unwatchable).ok()?;
             let router = router(app, Transport::Unix);
             tokio::spawn(async move { axum::serve(socket, router).with_graceful_shutdown(stopped).await });
-            None
+            (None, Some(file))
         }
     };
-    Some(Running { address, _stop: stop })
+    Some(Running { address, _file: file, _stop: stop })
 }
 
 fn unwatchable(error: &io::Error) {

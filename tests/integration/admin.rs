@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -319,14 +320,21 @@ fn the_admin_server_may_listen_on_a_unix_socket() {
     let socket = directory.path().join("admin.sock");
     let yaml = Yaml::of("random", &[&origin]).admin(&format!("{{ address: \"unix:{}\" }}", socket.display()));
     for _ in 0..2 {
-        // The second one finds the socket that the first left behind.
         let proxy = yaml.start();
         assert_eq!(proxy.admin_address(), None);
         let answer = get_unix(&socket, "/healthz").expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok\n"), "{answer}");
         assert!(Proxy::try_start(&yaml.to_string(), false).is_err(), "two admin servers at one socket");
         assert!(get_unix(&socket, "/healthz").is_some(), "the first is still there");
+        let mode = socket.metadata().expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "whoever may connect may do everything");
+        drop(proxy);
+        assert!(!socket.exists(), "the socket was left behind");
     }
+    drop(UnixListener::bind(&socket));
+    assert!(socket.exists(), "as after a kill");
+    let _proxy = yaml.start();
+    assert!(get_unix(&socket, "/healthz").is_some());
 }
 
 #[test]
@@ -344,6 +352,7 @@ fn the_admin_server_moves_between_a_port_and_a_unix_socket() {
     eventually("the admin port", || proxy.admin_address());
     assert_eq!(proxy.admin_json("/api/v1/status")["generation"], 3);
     eventually("the socket to close", || get_unix(&socket, "/healthz").is_none().then_some(()));
+    assert!(!socket.exists(), "the socket was left behind");
     proxy.reload(&unix.to_string());
     eventually("the socket again", || get_unix(&socket, "/healthz"));
 }
