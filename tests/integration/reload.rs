@@ -146,7 +146,7 @@ fn a_reload_is_finished_though_whoever_asked_for_it_went_away() {
     let path = proxy.path();
     let fifo = Fifo::replace(&path);
     let mut client = Client::connect(proxy.admin_address().expect("an admin address"));
-    client.send("POST /api/v1/reload HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\n\r\n");
+    client.send("POST /api/v1/reload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
     let held = fifo.wait_for_reader();
     drop(client);
     // Answered by the thread that has to notice first that the client is gone.

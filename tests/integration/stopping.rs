@@ -225,7 +225,7 @@ fn while_it_drains_it_refuses_to_reload() {
     let origin = Origin::behind(&gate);
     let (running, mut client) = run_busy(&Yaml::of("random", &[&origin]), &origin);
     running.drain(Signal::TERM);
-    let post = "POST /api/v1/reload HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\n\r\n";
+    let post = "POST /api/v1/reload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
     let refused = Client::connect(running.admin).send(post).response();
     assert_eq!(refused.status(), 503);
     assert!(refused.text().contains("the process is draining"), "{}", refused.text());
