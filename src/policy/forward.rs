@@ -12,6 +12,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 mod client;
 mod hop_by_hop;
+mod look_alike;
 mod origin;
 mod present;
 mod sticky;

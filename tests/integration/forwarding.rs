@@ -40,6 +40,20 @@ fn what_an_untrusted_client_says_of_its_origin_is_overwritten() {
 }
 
 #[test]
+fn what_could_pass_for_a_forwarding_header_does_not_pass_from_an_untrusted_client() {
+    let lines = "X_Forwarded_For: 192.0.2.1\r\nX-Forwarded-Prefix: /admin\r\nX-Forwarded-Ssl: on\r\n\
+        X-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\nX_Tenant: kept\r\n";
+    let names =
+        ["x_forwarded_for", "x-forwarded-prefix", "x-forwarded-ssl", "x-original-url", "x-rewrite-url"];
+    let (stranger, trusted) = (forwarded(lines), forwarded_by(TRUSTING, "GET /", lines));
+    for name in names {
+        assert_eq!(stranger.all(name), [""; 0], "{name}");
+        assert_eq!(trusted.all(name).len(), 1, "{name}");
+    }
+    assert_eq!(stranger.header("x_tenant"), Some("kept"));
+}
+
+#[test]
 fn what_a_trusted_proxy_says_is_kept_and_the_proxy_is_added_to_it() {
     let request = forwarded_by(TRUSTING, "GET /", FORGED);
     assert_eq!(request.header("x-forwarded-for"), Some("192.0.2.1, 192.0.2.2, 127.0.0.1"));

@@ -1,6 +1,6 @@
 //! X-Forwarded-For, -Proto, -Host and -Port, X-Real-IP and Forwarded (RFC 7239): who asked, for what, and how.
 //!
-//! What a peer that is not trusted says in them is overwritten. A trusted peer's word stays, and the peer is added to
+//! What a peer that is not trusted says in them is overwritten, and what could pass for one of them goes. A trusted peer's word stays, and the peer is added to
 //! it. X-Forwarded-Port, X-Real-IP and Forwarded are written only where one came in: so a forged one cannot pass, and
 //! a common request does not pay for what X-Forwarded-For, -Proto and -Host say already.
 
@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::ForwardContext;
 use super::present::Present;
+use super::{ForwardContext, look_alike};
 
 pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -23,6 +23,9 @@ pub(super) fn declare(headers: &mut HeaderMap, present: Present, ctx: &ForwardCo
 }
 
 fn overwrite(headers: &mut HeaderMap, present: Present, ctx: &ForwardContext<'_>) {
+    if present.has(Present::LOOK_ALIKE) {
+        look_alike::strip(headers);
+    }
     if present.has(Present::X_FORWARDED_PORT) {
         headers.insert(&X_FORWARDED_PORT, port_value(ctx));
     }

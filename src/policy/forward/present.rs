@@ -2,6 +2,8 @@
 
 use http::HeaderMap;
 
+use super::look_alike::is_look_alike;
+
 /// A set of the names below, taken before anything is changed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Present(u16);
@@ -14,6 +16,7 @@ impl Present {
     pub(super) const FORWARDED: u16 = 1 << 11;
     pub(super) const X_FORWARDED_PORT: u16 = 1 << 12;
     pub(super) const X_REAL_IP: u16 = 1 << 13;
+    pub(super) const LOOK_ALIKE: u16 = 1 << 14;
 
     pub(super) fn of(headers: &HeaderMap) -> Self {
         Self(headers.keys().fold(0, |names, name| names | bit(name.as_str())))
@@ -42,6 +45,7 @@ pub(super) fn bit(name: &str) -> u16 {
         "forwarded" => Present::FORWARDED,
         "x-forwarded-port" => Present::X_FORWARDED_PORT,
         "x-real-ip" => Present::X_REAL_IP,
+        _ if is_look_alike(name) => Present::LOOK_ALIKE,
         _ => 0,
     }
 }

@@ -179,6 +179,27 @@ fn forwarding_headers_of_a_trusted_peer_are_kept_and_the_peer_is_added() {
     assert_eq!(lines(&headers, "forwarded"), [forwarded]);
 }
 
+const LOOK_ALIKES: [(&str, &str); 8] = [
+    ("x_forwarded_for", "6.6.6.6"),
+    ("x-forwarded_proto", "https"),
+    ("x-forwarded-prefix", "/admin"),
+    ("x-forwarded-ssl", "on"),
+    ("x-original-url", "/admin"),
+    ("x-rewrite-url", "/admin"),
+    ("x_real_ip", "6.6.6.6"),
+    ("content_length", "0"),
+];
+
+#[test]
+fn what_could_pass_for_a_forwarding_header_passes_from_a_trusted_peer_only() {
+    let (stranger, trusted) = (sent_by_stranger(&LOOK_ALIKES), sent(true, &LOOK_ALIKES));
+    for (name, value) in LOOK_ALIKES {
+        assert!(!stranger.contains_key(name), "{name}");
+        assert_eq!(lines(&trusted, name), [value], "{name}");
+    }
+    assert_eq!(lines(&stranger, "x-forwarded-for"), [PEER]);
+}
+
 #[test]
 fn for_proto_and_host_are_set_where_there_were_none_and_the_others_are_not() {
     for headers in [sent(true, &[]), sent(false, &[])] {

@@ -1,0 +1,110 @@
+//! Headers that an endpoint may take for one that Tillgate writes or frames by.
+//!
+//! CGI and what descends from it (WSGI, PHP, Rack) turn `-` into `_`, so `X_Forwarded_For` reaches the application as
+//! X-Forwarded-For does. And some frameworks believe more of X-Forwarded-* than is written anew here, or take the
+//! path from X-Original-URL or X-Rewrite-URL, past the route that let the request in.
+
+use http::HeaderMap;
+use http::header::HeaderName;
+
+/// Takes them off a request whose sender is not trusted.
+pub(super) fn strip(headers: &mut HeaderMap) {
+    let found: Vec<HeaderName> =
+        headers.keys().filter(|name| is_look_alike(name.as_str())).cloned().collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+/// Asked about most names of every request: all but a few are done with after their first byte.
+pub(super) fn is_look_alike(name: &str) -> bool {
+    match name.as_bytes() {
+        [b'x', b'-' | b'_', rest @ ..] => is_look_alike_after_x(name, rest),
+        [b'c' | b't', ..] => ["content_length", "transfer_encoding"].contains(&name),
+        _ => false,
+    }
+}
+
+/// `rest` is the name after its `x-`.
+fn is_look_alike_after_x(name: &str, rest: &[u8]) -> bool {
+    match rest {
+        [b'f', ..] => folds_to(&rest[..rest.len().min(10)], b"forwarded-") && !is_rewritten(name),
+        [b'r', ..] => {
+            folds_to(rest, b"rewrite-url")
+                || (folds_to(rest, b"real-ip") || folds_to(rest, b"request-id")) && name.contains('_')
+        }
+        [b'o', ..] => folds_to(rest, b"original-url"),
+        _ => false,
+    }
+}
+
+/// Those of X-Forwarded-* that [`declare`](super::origin::declare) writes anew.
+fn is_rewritten(name: &str) -> bool {
+    ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"].contains(&name)
+}
+
+/// Whether `bytes` is `name` once every `_` is a `-`.
+fn folds_to(bytes: &[u8], name: &[u8]) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    bytes.len() == name.len() && bytes.iter().zip(name).all(|(byte, wanted)| fold(*byte) == *wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_fold_to_one_that_is_written_are_look_alikes() {
+        let written =
+            ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip"];
+        for name in written.into_iter().chain(["x-request-id", "content-length", "transfer-encoding"]) {
+            assert!(!is_look_alike(name), "{name}");
+            for place in name.match_indices('-').map(|(place, _)| place) {
+                let mut spelled = name.to_owned();
+                spelled.replace_range(place..=place, "_");
+                assert!(is_look_alike(&spelled), "{spelled}");
+            }
+            assert!(is_look_alike(&name.replace('-', "_")), "{name}");
+        }
+    }
+
+    #[test]
+    fn forwarding_headers_that_nobody_writes_anew_are_look_alikes() {
+        let names = [
+            "x-forwarded-prefix",
+            "x-forwarded-ssl",
+            "x-forwarded-",
+            "x_forwarded_anything",
+            "x-original-url",
+            "x_original_url",
+            "x-rewrite-url",
+            "x-rewrite_url",
+        ];
+        for name in names {
+            assert!(is_look_alike(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_not() {
+        let names = [
+            "host",
+            "forwarded",
+            "x-forwarded",
+            "x-f",
+            "x-",
+            "x",
+            "my_header",
+            "x_tenant",
+            "x-request_ids",
+            "x-originating-ip",
+            "content_type",
+            "te",
+            "cookie",
+            "x-real-ips",
+        ];
+        for name in names {
+            assert!(!is_look_alike(name), "{name}");
+        }
+    }
+}
