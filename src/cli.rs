@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config, render};
+use crate::config::{self, Admin, Config, render};
 use crate::process::{Options, Server, Source, log};
 
 mod proxy;
@@ -84,7 +84,7 @@ fn serve(source: Source, watch: bool) -> ExitCode {
                 let address = server.address(&listener.name);
                 tracing::info!(listener = listener.name, address = shown(address), "listening");
             }
-            tracing::info!(address = shown(server.admin_address()), "admin");
+            tracing::info!(address = admin_shown(&server), "admin");
             if server.wait() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
@@ -96,6 +96,14 @@ fn serve(source: Source, watch: bool) -> ExitCode {
 
 fn shown(address: Option<SocketAddr>) -> String {
     address.map_or_else(|| "none".into(), |address| address.to_string())
+}
+
+fn admin_shown(server: &Server) -> String {
+    match &server.snapshot().config.admin {
+        Admin::Off => "off".into(),
+        Admin::Tcp(_) => shown(server.admin_address()),
+        Admin::Unix(path) => format!("unix:{}", path.display()),
+    }
 }
 
 fn check_file(path: &Path) -> ExitCode {

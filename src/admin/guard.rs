@@ -24,6 +24,9 @@ static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const NOT_BY_NAME: &str = "the admin server is reached by an IP address or `localhost`, not by a name that anybody's DNS can point here\n";
 const CROSS_SITE: &str = "the admin server takes no orders from the pages of other sites\n";
 
+/// What a scraper or an orchestrator asks for by the name of a service. It tells a page nothing worth hiding.
+const OPEN: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
 /// Refuses what a stranger's page may have sent: 421 for its host name, 403 for what changes something.
 pub(super) async fn refuse_strangers(
     State(transport): State<Transport>,
@@ -31,7 +34,8 @@ pub(super) async fn refuse_strangers(
     next: Next,
 ) -> Response {
     let headers = request.headers();
-    if transport == Transport::Tcp && !is_addressed(request.version(), headers) {
+    let open = OPEN.contains(&request.uri().path());
+    if transport == Transport::Tcp && !open && !is_addressed(request.version(), headers) {
         return (StatusCode::MISDIRECTED_REQUEST, NOT_BY_NAME).into_response();
     }
     if !request.method().is_safe() && is_cross_site(headers) {

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::timers::{Timer, Timers};
+use crate::policy::reason::Reason;
 
 mod head_scan;
 mod library_answer;
@@ -69,7 +70,7 @@ pub struct Connection {
     closing: Cell<bool>,
     linger: Cell<bool>,
     reset: Cell<bool>,
-    heads_refused: Cell<u32>,
+    refused: Cell<Option<Reason>>,
     task: RefCell<Option<Waker>>,
 }
 
@@ -92,7 +93,7 @@ impl Connection {
             closing: Cell::new(false),
             linger: Cell::new(false),
             reset: Cell::new(false),
-            heads_refused: Cell::new(0),
+            refused: Cell::new(None),
             task: RefCell::new(None),
         };
         connection.wait_for_request();
@@ -173,9 +174,9 @@ impl Connection {
         self.closing.get() && self.phase.get() == Phase::Busy
     }
 
-    /// Heads that were refused below the request handler: malformed, too large, too slow.
-    pub fn heads_refused(&self) -> u32 {
-        self.heads_refused.get()
+    /// Why its last head was refused below the request handler: malformed, too large, too slow.
+    pub fn refused(&self) -> Option<Reason> {
+        self.refused.get()
     }
 
     /// The HTTP library has nothing left to write.
@@ -223,8 +224,8 @@ impl Connection {
         self.scan.set(scan);
     }
 
-    fn refuse_head(&self) {
-        self.heads_refused.set(self.heads_refused.get() + 1);
+    fn refuse_head(&self, reason: Reason) {
+        self.refused.set(Some(reason));
         self.linger.set(true);
     }
 }
@@ -248,7 +249,7 @@ impl Socket {
     /// What is read when nothing arrived in time: the end, after a 408 if a head had begun.
     fn expire(&mut self) -> Poll<io::Result<()>> {
         if self.connection.phase.get() == Phase::Head {
-            self.connection.refuse_head();
+            self.connection.refuse_head(library_answer::HEADER_TIMEOUT);
             // One try without waiting: a client that does not read has no claim on an answer.
             let _ = self.stream.try_write(library_answer::REQUEST_TIMEOUT);
         }
@@ -288,11 +289,10 @@ impl Socket {
 
     /// Takes the library's bare answer to a malformed head and holds one that names its reason instead.
     fn replace_answer(&mut self, bytes: &[u8]) -> bool {
-        self.answer = library_answer::replacement(bytes);
-        if self.answer.is_some() {
-            self.connection.refuse_head();
-        }
-        self.answer.is_some()
+        let Some((answer, reason)) = library_answer::replacement(bytes) else { return false };
+        self.answer = Some(answer);
+        self.connection.refuse_head(reason);
+        true
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::bound::{self, BindError};
 use super::control::{Cause, Control, Request};
-use super::server::Source;
+use super::server::{Source, worker_count};
 use crate::admin;
 use crate::config::{self, Problem, Problems};
 use crate::policy::balance::hash_key;
@@ -127,10 +127,14 @@ pub fn compile(source: &Source, previous: Option<&Snapshot>) -> Result<Compiled,
     Ok(Compiled { snapshot, warnings })
 }
 
-/// Of the file's bytes as they are now. `None` where there is no file to read.
+/// Of the file's bytes as they are now, or of why they cannot be read: a file that is gone is refused once, not at every
+/// event in its directory. `None` where there is no file.
 pub fn digest(source: &Source) -> Option<Digest> {
     match source {
-        Source::File(path) => std::fs::read(path).ok().map(|text| hash_key(&text)),
+        Source::File(path) => Some(match std::fs::read(path) {
+            Ok(text) => hash_key(&text),
+            Err(error) => hash_key(error.to_string().as_bytes()),
+        }),
         Source::Fixed(_) => None,
     }
 }
@@ -233,7 +237,7 @@ impl Control {
         let change = bound::plan(&next.config.listeners, &self.listeners(), self.workers())?;
         let admin = self.next_admin(&next)?;
         bound::retune(&next.config.listeners, &change.next);
-        if next.config.workers != self.snapshot().config.workers {
+        if worker_count(next.config.workers).get() != self.workers() {
             tracing::warn!("`workers` takes effect at the next start");
             warnings.push("`workers` takes effect at the next start".into());
         }

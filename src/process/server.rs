@@ -174,7 +174,8 @@ fn start_control(run: control::Run, requests: mpsc::Sender<Request>) -> io::Resu
     Ok(thread)
 }
 
-fn worker_count(workers: Workers) -> NonZeroUsize {
+/// How many workers a config asks for on this machine.
+pub(super) fn worker_count(workers: Workers) -> NonZeroUsize {
     match workers {
         Workers::Count(count) => count,
         Workers::Auto => thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),

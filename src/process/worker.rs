@@ -288,8 +288,10 @@ struct Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         let mut connections = self.floor.connections.borrow_mut();
-        let (_, connection) = connections.remove(self.key);
-        self.floor.worker.recorder.heads_refused(connection.heads_refused());
+        let (listener, connection) = connections.remove(self.key);
+        if let Some(reason) = connection.refused() {
+            self.floor.worker.recorder.head_refused(listener, connection.peer.ip(), reason);
+        }
         if connections.is_empty() {
             self.floor.emptied.notify_one();
         }

@@ -92,8 +92,6 @@ pub struct Figures {
     pub reasons: BTreeMap<&'static str, u64>,
     /// Responses that ended before they were whole.
     pub truncated: u64,
-    /// Heads refused before they became requests.
-    pub heads_refused: u64,
     /// Records that were not kept because too many waited.
     pub lost: u64,
     places: HashMap<Id, (usize, usize)>,
@@ -121,7 +119,6 @@ impl Figures {
 
     /// Adds a worker's batch.
     pub fn absorb(&mut self, batch: &Batch, now: Instant) {
-        self.heads_refused += u64::from(batch.heads_refused);
         self.lost += batch.lost;
         for sample in &batch.samples {
             self.learn(sample, now);

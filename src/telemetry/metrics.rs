@@ -72,7 +72,6 @@ impl Scrape {
     }
 
     fn totals(&self, out: &mut DescriptorEncoder<'_>, figures: &Figures) -> fmt::Result {
-        counter(out, "heads_refused", "Malformed, oversized or late request heads", figures.heads_refused)?;
         counter(
             out,
             "responses_truncated",

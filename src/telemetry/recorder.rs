@@ -4,6 +4,7 @@
 //! and what goes over it is counted instead of kept.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
@@ -11,6 +12,8 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::access_log::{AccessLog, Entry, Lines};
 use super::record::{Record, Sample};
+use crate::policy::reason::Reason;
+use crate::snapshot::Id;
 
 /// A batch this long is handed over without waiting for the tick.
 const BATCH: usize = 4096;
@@ -24,8 +27,6 @@ pub struct Batch {
     pub records: Vec<Record>,
     /// What was learned of endpoints, in order.
     pub samples: Vec<Sample>,
-    /// Heads refused before they became requests, by listener.
-    pub heads_refused: u32,
     /// Records that were not kept because too many waited.
     pub lost: u64,
 }
@@ -35,7 +36,6 @@ pub struct Batch {
 pub struct Recorder {
     records: RefCell<Vec<Record>>,
     samples: RefCell<Vec<Sample>>,
-    heads_refused: Cell<u32>,
     lost: Cell<u64>,
     lines: RefCell<Lines>,
     sender: Sender<Batch>,
@@ -47,7 +47,6 @@ impl Recorder {
         Self {
             records: RefCell::default(),
             samples: RefCell::default(),
-            heads_refused: Cell::new(0),
             lost: Cell::new(0),
             lines: RefCell::new(Lines::default()),
             sender,
@@ -76,9 +75,12 @@ impl Recorder {
         }
     }
 
-    /// Notes heads that were refused before they became requests.
-    pub fn heads_refused(&self, count: u32) {
-        self.heads_refused.set(self.heads_refused.get() + count);
+    /// Notes a head that was refused before it became a request.
+    pub fn head_refused(&self, listener: Id, client: IpAddr, reason: Reason) {
+        let status = reason.status().as_u16();
+        let record = Record { status, reason: Some(reason), ..Record::new(listener) };
+        self.log(&Entry::unread(client), &record);
+        self.record(record);
     }
 
     /// Writes a line of the access log.
@@ -95,7 +97,7 @@ impl Recorder {
     pub fn flush(&self) {
         self.lines.borrow_mut().flush();
         let quiet = self.records.borrow().is_empty() && self.samples.borrow().is_empty();
-        if !quiet || self.heads_refused.get() > 0 {
+        if !quiet {
             self.hand_over();
         }
     }
@@ -104,15 +106,13 @@ impl Recorder {
         // As much room as was needed last: a quiet worker takes little.
         let records = replace_same_size(&self.records);
         let samples = replace_same_size(&self.samples);
-        let batch =
-            Batch { records, samples, heads_refused: self.heads_refused.take(), lost: self.lost.take() };
+        let batch = Batch { records, samples, lost: self.lost.take() };
         if let Err(TrySendError::Full(batch)) = self.sender.try_send(batch) {
             self.take_back(batch);
         }
     }
 
     fn take_back(&self, batch: Batch) {
-        self.heads_refused.set(batch.heads_refused);
         self.lost.set(batch.lost);
         self.records.replace(batch.records);
         self.samples.replace(batch.samples);

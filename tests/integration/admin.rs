@@ -167,17 +167,22 @@ fn a_name_that_anybodys_dns_can_point_here_is_misdirected() {
     let origin = Origin::answering(OK);
     let proxy = Yaml::of("random", &[&origin]).start();
     let port = proxy.admin_address().expect("an admin address").port();
-    for path in ["/api/v1/config", "/metrics", "/nothing"] {
+    for path in ["/api/v1/config", "/api/v1/upstreams", "/nothing"] {
         let request = format!("GET {path} HTTP/1.1\r\nhost: rebound.example:{port}\r\n\r\n");
         let answer = proxy.admin_exchange(&request);
         assert_eq!(answer.status(), 421, "{path}");
         assert!(answer.text().contains("`localhost`"), "{}", answer.text());
     }
-    assert_eq!(proxy.admin_exchange("GET /healthz HTTP/1.1\r\n\r\n").status(), 421);
-    assert_eq!(proxy.admin_exchange("GET /healthz HTTP/1.0\r\n\r\n").status(), 200);
+    assert_eq!(proxy.admin_exchange("GET /api/v1/status HTTP/1.1\r\n\r\n").status(), 421);
+    assert_eq!(proxy.admin_exchange("GET /api/v1/status HTTP/1.0\r\n\r\n").status(), 200);
     for host in ["127.0.0.1", "[::1]:80", "localhost"] {
-        let request = format!("GET /healthz HTTP/1.1\r\nhost: {host}\r\n\r\n");
+        let request = format!("GET /api/v1/status HTTP/1.1\r\nhost: {host}\r\n\r\n");
         assert_eq!(proxy.admin_exchange(&request).status(), 200, "{host}");
+    }
+    // Scrapers and orchestrators ask by the name of a service.
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: tillgate.svc:{port}\r\n\r\n");
+        assert_eq!(proxy.admin_exchange(&request).status(), 200, "{path}");
     }
 }
 
@@ -302,8 +307,10 @@ fn heads_that_never_became_requests_are_counted() {
     let origin = Origin::answering(OK);
     let proxy = Yaml::of("random", &[&origin]).start();
     assert_eq!(proxy.exchange("not http at all\r\n\r\n").status(), 400);
-    proxy.metrics_when(|metrics| metrics.sum("tillgate_heads_refused_total", &[]) == 1.0);
-    assert_eq!(proxy.metrics().sum("tillgate_requests_total", &[]), 0.0);
+    proxy.metrics_when(|metrics| {
+        metrics.sum("tillgate_own_answers_total", &[("reason", "malformed_request")]) == 1.0
+    });
+    assert_eq!(proxy.metrics().sum("tillgate_requests_total", &[("code", "4xx")]), 1.0);
 }
 
 fn get_unix(socket: &Path, path: &str) -> Option<String> {
@@ -365,6 +372,6 @@ fn without_an_admin_server_the_shop_is_served_all_the_same() {
     std::fs::write(&path, Yaml::of("random", &[&origin]).admin("off").to_string()).expect("write");
     let program = Program::run(&path);
     let web = program.wait_for_log("\"listening\"")["address"].as_str().and_then(|web| web.parse().ok());
-    assert_eq!(program.wait_for_log("\"message\":\"admin\"")["address"], "none");
+    assert_eq!(program.wait_for_log("\"message\":\"admin\"")["address"], "off");
     assert_eq!(crate::support::Client::connect(web.expect("an address")).get("/").text(), "ok");
 }

@@ -60,6 +60,26 @@ impl Entry {
             endpoint: None,
         }
     }
+
+    /// A head that could not be read.
+    pub fn unread(client: IpAddr) -> Self {
+        let [host, referer, user_agent, request_id] = [const { None }; 4];
+        let [route, upstream, endpoint] = [const { None }; 3];
+        Self {
+            time: SystemTime::now(),
+            client,
+            method: Method::from_bytes(b"-").expect("a token"),
+            target: "-".into(),
+            version: Version::HTTP_11,
+            host,
+            referer,
+            user_agent,
+            request_id,
+            route,
+            upstream,
+            endpoint,
+        }
+    }
 }
 
 #[derive(Serialize)]
