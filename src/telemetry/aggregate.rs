@@ -223,7 +223,7 @@ impl EndpointFigures {
             self.failing = true;
             tracing::warn!(upstream = upstream_name, endpoint, "endpoint fails");
         }
-        if self.failing && self.answered {
+        if self.failing && self.answered && upstream.state(index).streak() == 0 {
             self.failing = false;
             tracing::info!(upstream = upstream_name, endpoint, "endpoint answers again");
         }
