@@ -93,7 +93,7 @@ fn describe_endpoint(upstream: &Upstream, index: usize, figures: &EndpointFigure
     let window = figures.recent.latency();
     json!({
         "address": &*endpoint.name,
-        "state": state(endpoint.weight, figures.failing),
+        "state": state(endpoint.weight, figures.failed_in_a_row),
         "weight": endpoint.weight,
         "in_flight": upstream.state(index).in_flight(),
         "requests": figures.requests,
@@ -106,11 +106,11 @@ fn describe_endpoint(upstream: &Upstream, index: usize, figures: &EndpointFigure
     })
 }
 
-fn state(weight: u32, failing: bool) -> &'static str {
-    match (weight, failing) {
+fn state(weight: u32, failed_in_a_row: u32) -> &'static str {
+    match (weight, failed_in_a_row) {
         (0, _) => "draining",
-        (_, true) => "failing",
-        (_, false) => "up",
+        (_, 0) => "up",
+        (_, 1..) => "failing",
     }
 }
 

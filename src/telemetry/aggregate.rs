@@ -18,8 +18,8 @@ use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
 pub const BUCKETS: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// A streak this long, once faded for a tick, is an endpoint that fails, and not a failed request.
-const FAILING: u32 = 8;
+/// So many failures without a success between are an endpoint that fails, and worth a line in the log.
+const FAILING: u32 = 3;
 
 /// Durations by bucket of [`BUCKETS`].
 #[derive(Debug, Clone, Default)]
@@ -58,10 +58,10 @@ pub struct EndpointFigures {
     pub recent: EndpointRecord,
     /// What the balancer was told last.
     pub score: Option<Score>,
-    /// Whether its last requests all failed.
-    pub failing: bool,
+    /// Failures since its last success.
+    pub failed_in_a_row: u32,
+    told_failing: bool,
     sampled: bool,
-    answered: bool,
 }
 
 /// What one route did.
@@ -201,15 +201,19 @@ impl EndpointFigures {
             latency: Durations::default(),
             recent: EndpointRecord::new(tuning, now),
             score: None,
-            failing: false,
+            told_failing: false,
             sampled: false,
-            answered: false,
+            failed_in_a_row: 0,
         }
     }
 
     fn learn(&mut self, sample: &Sample, now: Instant) {
         self.sampled = true;
-        self.answered |= sample.outcome == Outcome::Success;
+        match sample.outcome {
+            Outcome::Failure => self.failed_in_a_row = self.failed_in_a_row.saturating_add(1),
+            Outcome::Success => self.failed_in_a_row = 0,
+            Outcome::SoftFailure | Outcome::Neutral => {}
+        }
         if let Some(latency) = sample.latency {
             self.latency.add(latency);
         }
@@ -219,15 +223,14 @@ impl EndpointFigures {
     /// Says once that an endpoint fails, and once that it answers again.
     fn tell_failing(&mut self, upstream: &Upstream, index: usize) {
         let (upstream_name, endpoint) = (&*upstream.name, &*upstream.endpoints[index].name);
-        if !self.failing && upstream.state(index).streak() >= FAILING {
-            self.failing = true;
+        if !self.told_failing && self.failed_in_a_row >= FAILING {
+            self.told_failing = true;
             tracing::warn!(upstream = upstream_name, endpoint, "endpoint fails");
         }
-        if self.failing && self.answered && upstream.state(index).streak() == 0 {
-            self.failing = false;
+        if self.told_failing && self.failed_in_a_row == 0 {
+            self.told_failing = false;
             tracing::info!(upstream = upstream_name, endpoint, "endpoint answers again");
         }
-        self.answered = false;
     }
 
     fn add(&mut self, record: &Record) {

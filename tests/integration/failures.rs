@@ -281,3 +281,16 @@ fn one_endpoint_that_fails_does_not_disturb_the_connections_of_another() {
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10, "{statuses:?}");
     assert_eq!(good.connections(), 1);
 }
+
+#[test]
+fn an_endpoint_that_refuses_is_passed_over_and_shown_as_failing() {
+    let (living, dead) = (Origin::answering(OK), Refuser::bind());
+    let endpoints = format!("[\"{}\", \"{}\"]", living.address(), dead.address());
+    let proxy = Yaml::new(&format!("strategy: least_response, endpoints: {endpoints}")).workers(1).start();
+    let mut client = proxy.client();
+    let failed = (0..600).filter(|_| client.get("/").status() == 502).count();
+    // Half of them, were an idle endpoint taken for a good one.
+    assert!((1..60).contains(&failed), "{failed} of 600 failed");
+    let endpoints = proxy.endpoints_when("shop", |endpoints| endpoints[1]["state"] == "failing");
+    assert_eq!((&endpoints[0]["state"], &endpoints[0]["failures"]), (&"up".into(), &0.into()));
+}
