@@ -64,10 +64,11 @@ impl Reason {
             Self::BodyIncomplete => StatusCode::BAD_REQUEST,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
-            Self::ConnectFailed | Self::Reset | Self::BadResponse => StatusCode::BAD_GATEWAY,
-            Self::ConnectTimeout | Self::ResponseTimeout | Self::RequestTimeout => {
-                StatusCode::GATEWAY_TIMEOUT
+            // A dead endpoint is a dead endpoint, whether it refuses or drops what it is sent.
+            Self::ConnectFailed | Self::ConnectTimeout | Self::Reset | Self::BadResponse => {
+                StatusCode::BAD_GATEWAY
             }
+            Self::ResponseTimeout | Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
