@@ -72,6 +72,8 @@ impl Recorder {
         let mut samples = self.samples.borrow_mut();
         if samples.len() < MOST_WAITING {
             samples.push(sample);
+        } else {
+            self.lost.set(self.lost.get() + 1);
         }
     }
 
