@@ -3,10 +3,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use tillgate::config::{HashKey, Strategy};
-use tillgate::policy::balance::Balancer;
+use tillgate::policy::balance::{Balancer, Hint};
 use tillgate::policy::endpoint::{Candidate, EndpointState, InFlight};
 use tillgate::policy::score::Score;
 
@@ -29,10 +30,16 @@ fn pick(c: &mut Criterion) {
             let eligible = vec![true; usize::from(count)];
             let mut rng = fastrand::Rng::with_seed(1);
             let mut cursor = balancer.cursor(&mut rng);
+            let now = Instant::now() + Duration::from_millis(1);
             group.bench_function(BenchmarkId::new(strategy.name(), count), |b| {
                 b.iter(|| {
                     let key = Some(rng.u64(..));
-                    balancer.pick(&mut cursor, key, |index| eligible[index], &mut rng)
+                    balancer.pick(
+                        &mut cursor,
+                        Hint { key, now, safe: true },
+                        |index| eligible[index],
+                        &mut rng,
+                    )
                 });
             });
         }
@@ -48,8 +55,11 @@ fn pick_idle(c: &mut Criterion) {
             let balancer = Balancer::new(&strategy, idle(count));
             let mut rng = fastrand::Rng::with_seed(1);
             let mut cursor = balancer.cursor(&mut rng);
+            let now = Instant::now() + Duration::from_millis(1);
             group.bench_function(BenchmarkId::new(strategy.name(), count), |b| {
-                b.iter(|| balancer.pick(&mut cursor, None, |_| true, &mut rng));
+                b.iter(|| {
+                    balancer.pick(&mut cursor, Hint { key: None, now, safe: true }, |_| true, &mut rng)
+                });
             });
         }
     }
@@ -72,10 +82,21 @@ fn busy(count: u16) -> (Vec<Candidate>, Vec<InFlight>) {
     let mut rng = fastrand::Rng::with_seed(2);
     let mut guards = Vec::new();
     for candidate in &candidates {
-        candidate.state.publish(Score { factor: 1.0 + rng.f32(), samples: 1, ..Score::default() });
-        guards.extend((0..rng.u32(0..5)).map(|_| candidate.state.begin()));
+        candidate.state.publish(Score {
+            factor: 1.0 + rng.f32(),
+            patience_us: 20_000.0,
+            samples: 1,
+            ..Score::default()
+        });
+        guards.extend((0..rng.u32(0..5)).map(|_| waiting(candidate)));
     }
     (candidates, guards)
+}
+
+fn waiting(candidate: &Candidate) -> InFlight {
+    let mut guard = candidate.state.begin();
+    guard.wait(Instant::now());
+    guard
 }
 
 fn idle(count: u16) -> Vec<Candidate> {
@@ -83,7 +104,7 @@ fn idle(count: u16) -> Vec<Candidate> {
         .map(|port| Candidate {
             address: SocketAddr::from(([127, 0, 0, 1], 7000 + port)),
             weight: 1 + u32::from(port % 3),
-            state: Arc::new(EndpointState::new()),
+            state: Arc::new(EndpointState::new(Instant::now())),
         })
         .collect()
 }

@@ -12,6 +12,3 @@ pub mod reason;
 pub mod route;
 pub mod score;
 mod slots;
-
-#[cfg(test)]
-mod simulation;

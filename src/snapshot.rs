@@ -8,12 +8,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
-use crate::config::{self, Config, Connection, HashKey, Host, HostPort, LeastResponse, Strategy, Timeouts};
+use crate::config::{self, Config, Connection, HashKey, Host, HostPort, Strategy, Timeouts};
 use crate::policy::balance::Balancer;
 use crate::policy::endpoint::{Candidate, EndpointState};
 use crate::policy::forward::TrustedProxies;
 use crate::policy::route::RouteTable;
+use crate::policy::score::Settings;
 use crate::telemetry::access_log::AccessLog;
 
 /// Names something in records and metrics for as long as any snapshot knows it.
@@ -25,6 +27,11 @@ impl Id {
     pub fn next() -> Self {
         static LAST: AtomicU32 = AtomicU32::new(0);
         Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// As a number, for policy, which knows nothing of snapshots.
+    pub fn number(self) -> u32 {
+        self.0
     }
 }
 
@@ -89,9 +96,9 @@ impl Upstream {
         }
     }
 
-    /// Tuning of the latency window.
-    pub fn tuning(&self) -> &LeastResponse {
-        &self.config.least_response
+    /// How its endpoints are scored.
+    pub fn settings(&self) -> Settings {
+        Settings { least_response: self.config.least_response, slow_start: self.config.slow_start }
     }
 
     /// The live state of an endpoint.
@@ -243,7 +250,9 @@ fn build_upstream(
     let endpoints: Vec<Endpoint> =
         addresses.iter().map(|resolved| build_endpoint(resolved, &carried)).collect();
     let state = |address| {
-        carried.get(&address).map_or_else(|| Arc::new(EndpointState::new()), |(_, state)| Arc::clone(state))
+        carried
+            .get(&address)
+            .map_or_else(|| Arc::new(EndpointState::new(Instant::now())), |(_, state)| Arc::clone(state))
     };
     let candidate = |endpoint: &Endpoint| Candidate {
         address: endpoint.address,

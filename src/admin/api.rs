@@ -14,7 +14,7 @@ use crate::config::render;
 use crate::policy::latency::LatencyWindow;
 use crate::process::control::Cause;
 use crate::snapshot::Upstream;
-use crate::telemetry::aggregate::EndpointFigures;
+use crate::telemetry::aggregate::PoolFigures;
 use crate::telemetry::metrics;
 
 /// The process runs.
@@ -76,21 +76,21 @@ pub(super) async fn upstreams(State(app): State<App>) -> Json<Value> {
     Json(json!({ "generation": snapshot.generation, "upstreams": upstreams }))
 }
 
-fn describe(upstream: &Upstream, pool: &[EndpointFigures]) -> Value {
-    let endpoints = 0..upstream.endpoints.len().min(pool.len());
-    let endpoints: Vec<Value> =
-        endpoints.map(|index| describe_endpoint(upstream, index, &pool[index])).collect();
+fn describe(upstream: &Upstream, pool: &PoolFigures) -> Value {
+    let endpoints = 0..upstream.endpoints.len().min(pool.endpoints.len());
+    let endpoints: Vec<Value> = endpoints.map(|index| describe_endpoint(upstream, index, pool)).collect();
     json!({
         "name": &*upstream.name,
         "strategy": upstream.config.strategy.name(),
-        "window_seconds": upstream.tuning().window.as_secs_f64(),
+        "window_seconds": upstream.config.least_response.window.as_secs_f64(),
         "endpoints": endpoints,
     })
 }
 
-fn describe_endpoint(upstream: &Upstream, index: usize, figures: &EndpointFigures) -> Value {
-    let endpoint = &upstream.endpoints[index];
-    let window = figures.recent.latency();
+fn describe_endpoint(upstream: &Upstream, index: usize, pool: &PoolFigures) -> Value {
+    let (endpoint, figures) = (&upstream.endpoints[index], &pool.endpoints[index]);
+    let window = pool.recent(index).latency();
+    let [p50, p90, p99] = millis(window, [0.5, 0.9, 0.99]);
     json!({
         "address": &*endpoint.name,
         "state": state(endpoint.weight, figures.failed_in_a_row),
@@ -99,9 +99,9 @@ fn describe_endpoint(upstream: &Upstream, index: usize, figures: &EndpointFigure
         "requests": figures.requests,
         "failures": figures.failures,
         "samples": window.count(),
-        "p50_ms": millis(window, 0.5),
-        "p90_ms": millis(window, 0.9),
-        "p99_ms": millis(window, 0.99),
+        "p50_ms": p50,
+        "p90_ms": p90,
+        "p99_ms": p99,
         "cost_factor": figures.score.map(|score| score.factor),
     })
 }
@@ -115,11 +115,11 @@ fn state(weight: u32, failed_in_a_row: u32) -> &'static str {
 }
 
 /// `null` where the window has no sample.
-fn millis(window: &LatencyWindow, quantile: f64) -> Option<f64> {
+fn millis<const N: usize>(window: &LatencyWindow, quantiles: [f64; N]) -> [Option<f64>; N] {
     // Microseconds fit the 52 bits of a double for 142 years.
     #[expect(clippy::cast_precision_loss, reason = "see above")]
     let millis = |micros: u64| micros as f64 / 1e3;
-    window.quantile_us(quantile).map(millis)
+    window.quantiles_us(quantiles).map_or([None; N], |all| all.map(|micros| Some(millis(micros))))
 }
 
 /// The config in force, with every default spelled out.

@@ -16,6 +16,8 @@ mod reservoir;
 mod round_robin;
 mod weighted;
 
+use std::time::Instant;
+
 pub use self::consistent_hash::hash_key;
 use self::maglev::Table;
 use self::open::Open;
@@ -30,6 +32,17 @@ pub struct Balancer {
     candidates: Vec<Candidate>,
     random: Random,
     rule: Rule,
+}
+
+/// What a balancer may know of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Hint {
+    /// When it came.
+    pub now: Instant,
+    /// The hash of what it sticks by; without one, `consistent_hash` balances at random by weight.
+    pub key: Option<u64>,
+    /// Whether it changes nothing (GET, HEAD), so that it may be sent to see how an endpoint does.
+    pub safe: bool,
 }
 
 /// `Strategy` with what it precomputes.
@@ -72,11 +85,10 @@ impl Balancer {
 
     /// The candidate for a request; `None` if and only if none with a weight above 0 is eligible.
     ///
-    /// `key` is the hash of what the request sticks by; without one, `consistent_hash` balances at random by weight.
     pub fn pick(
         &self,
         cursor: &mut Cursor,
-        key: Option<u64>,
+        hint: Hint,
         eligible: impl Fn(usize) -> bool,
         rng: &mut fastrand::Rng,
     ) -> Option<usize> {
@@ -87,8 +99,8 @@ impl Balancer {
             Rule::Random => self.random.pick(&open, rng),
             Rule::LeastConnections => least_connections::pick(&open, &self.random, rng),
             Rule::P2c => p2c::pick(&open, &self.random, rng),
-            Rule::LeastResponse => least_response::pick(&open, &self.random, rng),
-            Rule::ConsistentHash(table) => match key {
+            Rule::LeastResponse => least_response::pick(&open, &self.random, hint, rng),
+            Rule::ConsistentHash(table) => match hint.key {
                 Some(key) => consistent_hash::pick(&open, table, key, rng),
                 None => self.random.pick(&open, rng),
             },

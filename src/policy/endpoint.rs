@@ -3,16 +3,20 @@
 //! The state outlives a reload, since the snapshots that name the endpoint share it. It never decides anything, and
 //! its counters publish no other memory, so that every access is relaxed.
 
+mod waiting;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
+use self::waiting::{Entry, Waiting};
 use super::score::{Outcome, Score};
 
-/// What one failure adds to a streak.
-const STEP: u32 = 2;
-/// No streak is longer: an endpoint that comes back is tried again soon.
-const LONGEST: u32 = 32;
+/// The penalty of the first failure in a row; each that follows doubles it.
+const FIRST_PENALTY: u32 = 2;
+/// No penalty is larger: an endpoint that comes back is tried again within seconds.
+const MOST_PENALTY: u32 = 128;
 
 /// Live state of one (upstream, address), shared by every worker.
 ///
@@ -23,25 +27,37 @@ pub struct EndpointState {
     in_flight: AtomicU32,
     /// An `f32` as bits.
     factor: AtomicU32,
+    /// An `f32` as bits.
+    patience_us: AtomicU32,
     cold: AtomicBool,
-    streak: AtomicU32,
+    wants_probe: AtomicBool,
+    failed: AtomicU32,
+    penalty: AtomicU32,
+    waiting: Waiting,
+    /// What the ages of requests are counted from.
+    born: Instant,
 }
 
 impl EndpointState {
-    /// An endpoint of which nothing is known: factor 1, cold, nothing in flight.
-    pub fn new() -> Self {
+    /// An endpoint of which nothing is known: factor 1, cold, nothing in flight. `now`: no request begins earlier.
+    pub fn new(now: Instant) -> Self {
         Self {
+            born: now,
+            waiting: Waiting::default(),
+            wants_probe: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             factor: AtomicU32::new(1.0_f32.to_bits()),
+            patience_us: AtomicU32::new(f32::INFINITY.to_bits()),
             cold: AtomicBool::new(true),
-            streak: AtomicU32::new(0),
+            failed: AtomicU32::new(0),
+            penalty: AtomicU32::new(0),
         }
     }
 
     /// Counts a request from now until the guard is dropped.
     pub fn begin(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Relaxed);
-        InFlight { state: Arc::clone(self) }
+        InFlight { state: Arc::clone(self), waits: None }
     }
 
     /// Requests sent and not yet finished, over all workers.
@@ -62,40 +78,75 @@ impl EndpointState {
         self.cold.load(Relaxed)
     }
 
+    /// How many requests have been sent whole and wait for their response head, and since when on average.
+    #[inline]
+    pub fn waiting(&self, now: Instant) -> (u32, Duration) {
+        self.waiting.read(now.saturating_duration_since(self.born))
+    }
+
+    /// A: the mean age of the requests that wait for their response head, over how long they may.
+    #[inline]
+    pub fn age(&self, now: Instant) -> f32 {
+        let patience_us = f32::from_bits(self.patience_us.load(Relaxed));
+        self.waiting(now).1.as_secs_f32() * 1e6 / patience_us
+    }
+
+    /// Whether a probe that was asked for has not been sent yet.
+    pub fn wants_probe(&self) -> bool {
+        self.wants_probe.load(Relaxed)
+    }
+
+    /// Whether so little has been heard of it lately that a read may be sent there to see how it does. Asking takes
+    /// the wish away, so that one request goes and not many.
+    #[inline]
+    pub fn take_probe(&self) -> bool {
+        self.wants_probe() && self.wants_probe.swap(false, Relaxed)
+    }
+
     /// Takes note of how a request ended, at once: a refused connection frees its endpoint so quickly that it looks
     /// idle, and draws everything, long before any figure tells.
     pub fn observe(&self, outcome: Outcome) {
         match outcome {
-            Outcome::Failure => self.streak.store((self.streak() + STEP).min(LONGEST), Relaxed),
-            Outcome::Success if self.streak() > 0 => self.streak.store(0, Relaxed),
+            Outcome::Failure => self.punish(),
+            Outcome::Success if self.failed.load(Relaxed) > 0 => self.forgive(),
             Outcome::Success | Outcome::SoftFailure | Outcome::Neutral => {}
         }
     }
 
-    /// How far the endpoint is into failing without a success between, 0 to 32.
+    /// What it costs more for failing without a success between, 0 to 128.
     #[inline]
-    pub fn streak(&self) -> u32 {
-        self.streak.load(Relaxed)
+    pub fn penalty(&self) -> u32 {
+        self.penalty.load(Relaxed)
     }
 
-    /// Lets a streak fade, ten times a second, so that a dead endpoint is tried again after 1 to 2 seconds.
+    /// Lets a penalty fade, ten times a second. That of one failure is gone after a fifth of a second, the largest
+    /// after three and a half: a dead endpoint is tried again, but less and less often.
     pub fn fade(&self) {
-        let streak = self.streak();
-        if streak > 0 {
-            self.streak.store(streak * 7 / 8, Relaxed);
+        let penalty = self.penalty();
+        if penalty > 0 {
+            self.penalty.store(penalty * 7 / 8, Relaxed);
         }
+    }
+
+    /// Two workers at once may count two failures as one.
+    fn punish(&self) {
+        let failed = self.failed.load(Relaxed);
+        self.failed.store(failed.saturating_add(1), Relaxed);
+        self.penalty
+            .store(FIRST_PENALTY.checked_shl(failed).unwrap_or(MOST_PENALTY).min(MOST_PENALTY), Relaxed);
+    }
+
+    fn forgive(&self) {
+        self.failed.store(0, Relaxed);
+        self.penalty.store(0, Relaxed);
     }
 
     /// Makes the aggregator's latest score the one that workers pick by.
     pub fn publish(&self, score: Score) {
         self.factor.store(score.factor.to_bits(), Relaxed);
+        self.patience_us.store(score.patience_us.to_bits(), Relaxed);
         self.cold.store(score.is_cold(), Relaxed);
-    }
-}
-
-impl Default for EndpointState {
-    fn default() -> Self {
-        Self::new()
+        self.wants_probe.store(score.probe, Relaxed);
     }
 }
 
@@ -104,6 +155,7 @@ impl Default for EndpointState {
 #[must_use = "the request counts only while this lives"]
 pub struct InFlight {
     state: Arc<EndpointState>,
+    waits: Option<Entry>,
 }
 
 impl InFlight {
@@ -111,10 +163,25 @@ impl InFlight {
     pub fn endpoint(&self) -> &EndpointState {
         &self.state
     }
+
+    /// The whole request has been sent at `now`: from here on it waits for its response head. Only the first call
+    /// counts.
+    pub fn wait(&mut self, now: Instant) {
+        let since = now.saturating_duration_since(self.state.born);
+        self.waits.get_or_insert_with(|| self.state.waiting.begin(since));
+    }
+
+    /// The response head has arrived.
+    pub fn answered(&mut self) {
+        if let Some(entry) = self.waits.take() {
+            self.state.waiting.end(entry);
+        }
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        self.answered();
         self.state.in_flight.fetch_sub(1, Relaxed);
     }
 }
@@ -136,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_request_counts_while_its_guard_lives() {
-        let state = Arc::new(EndpointState::new());
+        let state = Arc::new(EndpointState::new(Instant::now()));
         let first = state.begin();
         let second = state.begin();
         assert_eq!(state.in_flight(), 2);
@@ -147,17 +214,57 @@ mod tests {
     }
 
     #[test]
-    fn a_streak_of_failures_ends_with_a_success_and_fades_within_two_seconds() {
-        let state = EndpointState::new();
-        (0..100).for_each(|_| state.observe(Outcome::Failure));
-        assert_eq!(state.streak(), LONGEST);
-        (0..20).for_each(|_| state.fade());
-        assert_eq!(state.streak(), 0);
-        state.observe(Outcome::Failure);
+    fn a_request_waits_from_its_last_byte_to_its_response_head() {
+        let start = Instant::now();
+        let state = Arc::new(EndpointState::new(start));
+        let after = |ms| start + Duration::from_millis(ms);
+        let mut request = state.begin();
+        assert_eq!(state.waiting(after(10)).0, 0);
+        request.wait(after(10));
+        request.wait(after(20));
+        assert_eq!(state.waiting(after(40)), (1, Duration::from_millis(30)));
+        request.answered();
+        assert_eq!((state.waiting(after(50)).0, state.in_flight()), (0, 1));
+        let mut cancelled = state.begin();
+        cancelled.wait(after(60));
+        drop(cancelled);
+        assert_eq!(state.waiting(after(70)).0, 0);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_makes_no_age() {
+        let start = Instant::now();
+        let state = Arc::new(EndpointState::new(start + Duration::from_secs(60)));
+        let mut request = state.begin();
+        request.wait(start);
+        assert_eq!(state.waiting(start), (1, Duration::ZERO));
+    }
+
+    #[test]
+    fn failures_in_a_row_cost_ever_more_until_a_success() {
+        let state = EndpointState::new(Instant::now());
+        let penalties: Vec<u32> = (0..40)
+            .map(|_| {
+                state.observe(Outcome::Failure);
+                state.penalty()
+            })
+            .collect();
+        assert_eq!(penalties[..8], [2, 4, 8, 16, 32, 64, 128, 128]);
+        assert_eq!(penalties[39], 128);
         state.observe(Outcome::Neutral);
-        assert_eq!(state.streak(), STEP);
+        assert_eq!(state.penalty(), 128);
         state.observe(Outcome::Success);
-        assert_eq!(state.streak(), 0);
+        assert_eq!(state.penalty(), 0);
+    }
+
+    #[test]
+    fn a_penalty_fades_within_four_seconds() {
+        let state = EndpointState::new(Instant::now());
+        (0..100).for_each(|_| state.observe(Outcome::Failure));
+        (0..40).for_each(|_| state.fade());
+        assert_eq!(state.penalty(), 0);
+        state.observe(Outcome::Failure);
+        assert_eq!(state.penalty(), 128, "what failed last time is not trusted the sooner for the pause");
     }
 
     #[test]
@@ -168,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_published_score_is_what_workers_read() {
-        let state = EndpointState::new();
+        let state = EndpointState::new(Instant::now());
         assert_eq!(state.factor(), 1.0);
         assert!(state.is_cold());
         state.publish(Score { factor: 2.5, samples: 3, ..Score::default() });

@@ -2,36 +2,32 @@
 //!
 //! Runs in the aggregator, ten times a second; workers only read the published factor. It compares an endpoint with
 //! its pool and never with a fixed latency, so that a pool which is slow as a whole is still balanced.
+//!
+//! Three memories, since each alone is wrong somewhere: a window for the tail, which does not forget a rare stall
+//! between two of them (L); a mean that lasts until it is contradicted, for pools with few requests (M); a peak of the
+//! last seconds, for what changes suddenly (T). The constants are those with which the simulation
+//! (`benches/simulation`) lost to no rival; change one, and run it.
 
 mod errors;
+mod mean;
 mod peak;
+mod probe;
+mod ratio;
+mod reading;
+mod record;
+mod usual;
 
 use std::time::{Duration, Instant};
 
-use self::errors::ErrorRate;
-use self::peak::PeakEwma;
-use super::latency::LatencyWindow;
-use crate::config::LeastResponse;
+use self::probe::Probe;
+use self::reading::{Common, Reading};
+pub use self::record::EndpointRecord;
+use self::usual::Usual;
+use super::endpoint::EndpointState;
+use crate::config::{LeastResponse, Normalize};
 
-/// A ratio to the pool below this counts as 1: equal endpoints differ by chance, and must not be told apart.
-const DEAD_BAND: f64 = 1.25;
-/// The fast term speaks only above this many times the pool's: a peak is noisier than a quantile.
-const FAST_MARGIN: f64 = 2.5;
-/// The quantile has half its say at `min_samples` over this, and ten elevenths of it at `min_samples`.
-const HALF_SAY: f64 = 10.0;
-/// No error rate makes a request dearer than `1 / 0.05^2` = 400 times.
-const LEAST_SUCCESS: f64 = 0.05;
 /// The shortest latency that is told apart, in microseconds.
-const FLOOR_US: f64 = 64.0;
-
-/// What the aggregator keeps of one endpoint. It survives a reload.
-#[derive(Debug)]
-pub struct EndpointRecord {
-    latency: LatencyWindow,
-    fast: PeakEwma,
-    errors: ErrorRate,
-    last_sample: Instant,
-}
+const FLOOR_US: u64 = 64;
 
 /// How a request ended, as far as the endpoint answers for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,74 +42,48 @@ pub enum Outcome {
     Neutral,
 }
 
-impl EndpointRecord {
-    /// An endpoint of which nothing is known.
-    pub fn new(settings: &LeastResponse, now: Instant) -> Self {
-        Self {
-            latency: LatencyWindow::new(settings.window, now),
-            fast: PeakEwma::default(),
-            errors: ErrorRate::new(now),
-            last_sample: now,
-        }
-    }
+/// What one answer, or the lack of one, says of an endpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// The route of the request; the caller numbers them.
+    pub route: u32,
+    /// From the last byte of the request sent to the response head, or to the failure, where both were seen.
+    pub latency: Option<Duration>,
+    /// Good or bad.
+    pub outcome: Outcome,
+}
 
-    /// Takes up new settings; samples stay.
-    pub fn retune(&mut self, settings: &LeastResponse, now: Instant) {
-        self.latency.resize(settings.window, now);
-    }
-
-    /// Counts one finished request. `latency`: from its last byte sent to the response head, or to the failure.
-    pub fn record(&mut self, latency: Option<Duration>, outcome: Outcome, now: Instant) {
-        if outcome == Outcome::Neutral {
-            return;
-        }
-        self.errors.record(outcome, now);
-        let micros = latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
-        if let Some(micros) = micros.filter(|&micros| self.tells(micros, outcome, now)) {
-            self.latency.record(micros, now);
-            self.fast.record(micros as f64, now);
-            self.last_sample = self.last_sample.max(now);
-        }
-    }
-
-    /// The latencies in the window.
-    pub fn latency(&self) -> &LatencyWindow {
-        &self.latency
-    }
-
-    /// A failure may make an endpoint look slower (a timeout does) but never faster, and is no proof that a cold one
-    /// works.
-    fn tells(&self, micros: u64, outcome: Outcome, now: Instant) -> bool {
-        let usual = || self.fast.read(now).max(FLOOR_US);
-        outcome == Outcome::Success || (self.latency.count() > 0 && micros as f64 >= usual())
-    }
-
-    fn read(&mut self, quantile: f64, now: Instant) -> Reading {
-        self.latency.advance(now);
-        let idle = now.saturating_duration_since(self.last_sample).as_secs_f64();
-        Reading {
-            samples: self.latency.count(),
-            quantile_us: self.latency.quantile_us(quantile).map_or(FLOOR_US, |us| us as f64),
-            fast_us: self.fast.read(now).max(FLOOR_US),
-            freshness: 1.0 - (idle / self.latency.retention().as_secs_f64()).min(1.0),
-            success: (1.0 - self.errors.rate(now)).clamp(LEAST_SUCCESS, 1.0),
-        }
-    }
+/// How a pool is scored: what the config says of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// Quantile, window and samples.
+    pub least_response: LeastResponse,
+    /// Over how long a new endpoint comes to its full share.
+    pub slow_start: Option<Duration>,
 }
 
 /// The cost of an endpoint relative to its pool, with the parts it is made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
-    /// What a request costs here as a multiple of the usual: `max(ratio, fast, 1) / error`, 1 within the dead-band.
+    /// What a request costs here as a multiple of the usual: `max(L^2, M, T, 1) / (E x ramp)`, where what lies within
+    /// a dead-band counts as 1.
     pub factor: f32,
-    /// L: the quantile over the pool's, drawn towards 1 where samples are few or old.
-    pub ratio: f32,
-    /// T: the recent peak over 2.5 times the pool's.
+    /// How long requests may wait for their response head on average before that counts as slow, in microseconds.
+    pub patience_us: f32,
+    /// L: the mean beyond the quantile over the pool's, drawn towards 1 where samples are few or old.
+    pub tail: f32,
+    /// M: the mean that is remembered longest, over the pool's.
+    pub mean: f32,
+    /// T: the recent peak, over 2.5 times the pool's.
     pub fast: f32,
-    /// E: the squared share of requests that did not fail, 0.0025 to 1.
+    /// E: the share of requests that did not fail to the power of 4, 0.0001 to 1.
     pub error: f32,
+    /// How far slow start has come, 0.1 to 1.
+    pub ramp: f32,
     /// Latencies in the window; none means cold.
     pub samples: u64,
+    /// Whether it is worth a request that changes nothing, to see how it does now.
+    pub probe: bool,
 }
 
 impl Score {
@@ -125,80 +95,126 @@ impl Score {
 
 impl Default for Score {
     fn default() -> Self {
-        Self { factor: 1.0, ratio: 1.0, fast: 1.0, error: 1.0, samples: 0 }
-    }
-}
-
-/// Scores every endpoint of one pool against the pool, in the order of `records`.
-pub fn score_pool(settings: &LeastResponse, records: &mut [&mut EndpointRecord], now: Instant) -> Vec<Score> {
-    let readings: Vec<_> = records.iter_mut().map(|record| record.read(settings.quantile, now)).collect();
-    let pool = Pool::of(&readings);
-    readings.iter().map(|reading| reading.score(&pool, settings)).collect()
-}
-
-/// One endpoint at one moment; latencies in microseconds, at least `FLOOR_US`.
-#[derive(Debug)]
-struct Reading {
-    samples: u64,
-    quantile_us: f64,
-    fast_us: f64,
-    /// 1 at a sample, 0 when it may leave the window.
-    freshness: f64,
-    success: f64,
-}
-
-impl Reading {
-    fn score(&self, pool: &Pool, settings: &LeastResponse) -> Score {
-        let (ratio, fast) = if self.samples == 0 { (1.0, 1.0) } else { self.slowness(pool, settings) };
-        let slowness = if ratio.max(fast) < DEAD_BAND { 1.0 } else { ratio.max(fast) };
-        let error = self.success.powi(2);
-        Score {
-            factor: narrow(slowness / error),
-            ratio: narrow(ratio),
-            fast: narrow(fast),
-            error: narrow(error),
-            samples: self.samples,
+        Self {
+            factor: 1.0,
+            patience_us: f32::INFINITY,
+            tail: 1.0,
+            mean: 1.0,
+            fast: 1.0,
+            error: 1.0,
+            ramp: 1.0,
+            samples: 0,
+            probe: false,
         }
     }
-
-    /// L and T. Freshness lets a slow endpoint that is no longer tried slide back to the pool's cost instead of being
-    /// forgotten at once when its last slot expires; the first request it then gets restores what the window knows.
-    fn slowness(&self, pool: &Pool, settings: &LeastResponse) -> (f64, f64) {
-        let samples = self.samples as f64;
-        let say = samples / (samples + settings.min_samples as f64 / HALF_SAY);
-        let ratio = (self.quantile_us / pool.quantile_us).powf(say * self.freshness);
-        (ratio, self.fast_us / (FAST_MARGIN * pool.fast_us))
-    }
 }
 
-/// What is usual in a pool: the median over its endpoints. The quantile of the merged samples would be the worst
-/// endpoint's own.
-struct Pool {
-    quantile_us: f64,
-    fast_us: f64,
+/// What is known of one upstream. It survives a reload.
+#[derive(Debug)]
+pub struct Pool {
+    settings: Settings,
+    usual: Usual,
+    endpoints: Vec<EndpointRecord>,
+    /// Answers of any endpoint so far.
+    answers: u64,
+    probe: Probe,
 }
 
 impl Pool {
-    fn of(readings: &[Reading]) -> Self {
-        let known = || readings.iter().filter(|reading| reading.samples > 0);
+    /// A pool of which nothing is known.
+    pub fn new(settings: Settings, endpoints: usize, now: Instant) -> Self {
+        let record = || EndpointRecord::new(settings.least_response.window, now);
         Self {
-            quantile_us: median(known().map(|reading| reading.quantile_us)),
-            fast_us: median(known().map(|reading| reading.fast_us)),
+            settings,
+            usual: Usual::default(),
+            answers: 0,
+            probe: Probe::new(now),
+            endpoints: std::iter::repeat_with(record).take(endpoints).collect(),
         }
     }
-}
 
-/// The lower median: with half of the endpoints bad, the good ones are still what is usual.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(FLOOR_US)
-}
+    /// The pool after a reload: each endpoint is one of before, by its index, or a new one. Samples stay.
+    pub fn renew(self, settings: Settings, endpoints: &[Option<usize>], now: Instant) -> Self {
+        let window = settings.least_response.window;
+        let mut known: Vec<Option<EndpointRecord>> = self.endpoints.into_iter().map(Some).collect();
+        let mut renew = |before: &Option<usize>| match before.and_then(|index| known.get_mut(index)?.take()) {
+            Some(mut record) => {
+                record.resize(window, now);
+                record
+            }
+            None => EndpointRecord::new(window, now),
+        };
+        let endpoints = endpoints.iter().map(&mut renew).collect();
+        let probe = Probe::new(now);
+        Self { endpoints, settings, probe, usual: self.usual, answers: self.answers }
+    }
 
-/// Latencies and rates are bounded, so that every part of a score lies well within an `f32`.
-#[expect(clippy::cast_possible_truncation, reason = "rounds; nothing here is near f32's range")]
-fn narrow(value: f64) -> f32 {
-    value as f32
+    /// Forgets what is usual on routes that are not wanted.
+    pub fn retain_routes(&mut self, wanted: impl Fn(u32) -> bool) {
+        self.usual.retain(wanted);
+    }
+
+    /// What is known of one endpoint.
+    pub fn endpoint(&self, index: usize) -> &EndpointRecord {
+        &self.endpoints[index]
+    }
+
+    /// Counts one finished request of one endpoint.
+    pub fn learn(&mut self, endpoint: usize, sample: &Sample, now: Instant) {
+        if sample.outcome == Outcome::Neutral {
+            return;
+        }
+        self.answers += 1;
+        self.endpoints[endpoint].errors.record(sample.outcome, now);
+        let Some(latency) = sample.latency else { return };
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(FLOOR_US);
+        match (sample.outcome, self.ratio(sample, micros)) {
+            (Outcome::Success, ratio) => self.endpoints[endpoint].record(micros, ratio, self.answers, now),
+            (_, ratio) => self.endpoints[endpoint].record_failure(ratio, now),
+        }
+    }
+
+    /// Scores every endpoint and tells the workers, who read it in `states`.
+    pub fn publish<'a>(
+        &mut self,
+        states: impl Iterator<Item = &'a EndpointState> + Clone,
+        now: Instant,
+    ) -> Vec<Score> {
+        let mut scores = self.scores(now);
+        for (endpoint, score) in self.endpoints.iter_mut().zip(&scores) {
+            endpoint.factor = score.factor;
+        }
+        if let Some(index) = self.probe.next(&mut self.endpoints, states.clone(), self.answers, now) {
+            scores[index].probe = true;
+        }
+        for (state, score) in states.zip(&scores) {
+            state.publish(*score);
+            state.fade();
+        }
+        scores
+    }
+
+    fn scores(&mut self, now: Instant) -> Vec<Score> {
+        let settings = self.settings;
+        let endpoints = self.endpoints.iter_mut();
+        let readings: Vec<Reading> = endpoints.map(|endpoint| endpoint.read(&settings, now)).collect();
+        let common = Common::of(&readings, self.usual.typical_us());
+        readings.iter().map(|reading| reading.score(&common, &settings.least_response)).collect()
+    }
+
+    /// The latency as a multiple of what is usual. Only successes teach what is usual.
+    fn ratio(&mut self, sample: &Sample, micros: u64) -> f64 {
+        let route = match self.settings.least_response.normalize {
+            Normalize::Route => sample.route,
+            Normalize::Off => 0,
+        };
+        let micros = micros as f64;
+        let usual = match sample.outcome {
+            Outcome::Success => self.usual.learn(route, micros),
+            _ => self.usual.of(route).unwrap_or(micros),
+        };
+        micros / usual
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,16 @@ pub enum RequestBody {
     Upload(Upload),
 }
 
+impl RequestBody {
+    /// Whether all of it is here, so that the endpoint will not have to wait for the client.
+    pub fn is_whole(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Upload(upload) => upload.is_whole(),
+        }
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = Failure;

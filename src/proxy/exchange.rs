@@ -19,7 +19,7 @@ use crate::net::downstream::{Connection, Flaw};
 use crate::policy::endpoint::InFlight;
 use crate::policy::forward::{X_REQUEST_ID, client_address};
 use crate::policy::reason::Reason;
-use crate::policy::score::Outcome;
+use crate::policy::score::{self, Outcome};
 use crate::snapshot::{Id, Route, Snapshot, Upstream};
 use crate::telemetry::access_log::Entry;
 use crate::telemetry::record::{Record, Sample};
@@ -87,6 +87,11 @@ impl Exchange {
         }
     }
 
+    /// When its head arrived.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     /// The route decides how long things may take.
     pub fn routed(&mut self, route: &Route) {
         self.record.route = Some(route.id);
@@ -119,9 +124,19 @@ impl Exchange {
         self.sent = Instant::now();
     }
 
+    /// The whole request is about to leave: from here on its age tells of the endpoint.
+    pub fn waits(&mut self) {
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.wait(self.sent);
+        }
+    }
+
     /// The endpoint's response head has arrived.
     pub fn answered(&mut self, status: StatusCode) {
         let now = Instant::now();
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.answered();
+        }
         let sent = self.upload().map_or(Some(self.sent), |upload| upload.finished.get());
         self.deadlines.moved(now);
         self.record.status = status.as_u16();
@@ -210,8 +225,9 @@ impl Exchange {
         if let Some(in_flight) = &self.in_flight {
             in_flight.endpoint().observe(self.record.outcome);
         }
-        if let Some(endpoint) = self.record.endpoint {
-            self.worker.recorder.sample(Sample { endpoint, latency, outcome: self.record.outcome });
+        if let (Some(endpoint), Some(route)) = (self.record.endpoint, self.record.route) {
+            let learned = score::Sample { route: route.number(), latency, outcome: self.record.outcome };
+            self.worker.recorder.sample(Sample { endpoint, learned });
         }
     }
 

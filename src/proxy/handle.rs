@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use http::{Request, Response, StatusCode, Version, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use super::answer::{self, Refusal};
@@ -15,6 +15,7 @@ use super::send::{request_body, send};
 use super::view::{UpstreamView, View, Worker};
 use crate::net::downstream::{Connection, Flaw};
 use crate::net::pool::Lease;
+use crate::policy::balance::Hint;
 use crate::policy::forward::prepare_response;
 use crate::policy::head::Framing;
 use crate::policy::reason::{Reason, Sent};
@@ -66,7 +67,12 @@ async fn forward(
     exchange.routed(route);
     admit(route, &received)?;
     let upstream = view.upstream(route.upstream);
-    let endpoint = pick(service, exchange, upstream, received.sticky_key(&upstream.upstream, client))?;
+    let hint = Hint {
+        now: exchange.started(),
+        key: received.sticky_key(&upstream.upstream, client),
+        safe: matches!(parts.method, Method::GET | Method::HEAD),
+    };
+    let endpoint = pick(service, exchange, upstream, hint)?;
     let outgoing = received.outgoing();
     let body = request_body(service, exchange, &outgoing, route.max_body, incoming).await;
     rewrite(service, &view.snapshot, upstream, endpoint, outgoing, &mut parts);
@@ -94,11 +100,11 @@ fn pick(
     service: &Service,
     exchange: &mut Exchange,
     view: &UpstreamView,
-    key: Option<u64>,
+    hint: Hint,
 ) -> Result<usize, Reason> {
     let (mut cursor, mut rng) = (view.cursor.borrow_mut(), service.worker.rng.borrow_mut());
     let upstream = &view.upstream;
-    let picked = upstream.balancer.pick(&mut cursor, key, |_| true, &mut rng).ok_or(Reason::NoEndpoint)?;
+    let picked = upstream.balancer.pick(&mut cursor, hint, |_| true, &mut rng).ok_or(Reason::NoEndpoint)?;
     exchange.sent_to(upstream, picked);
     Ok(picked)
 }

@@ -52,6 +52,9 @@ pub async fn send(
         if !lease.reused {
             exchange.connected();
         }
+        if request.body().is_whole() {
+            exchange.waits();
+        }
         let answered = exchange.within(lease.sender.try_send_request(request)).await;
         let mut failed = match answered.map_err(waited_too_long)? {
             Ok(response) => {

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::record::{Record, Sample};
 use super::recorder::Batch;
-use crate::config::LeastResponse;
-use crate::policy::score::{EndpointRecord, Outcome, Score, score_pool};
+use crate::policy::score::{EndpointRecord, Outcome, Pool, Sample as Learned, Score};
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
 
 /// Upper bounds of the latency histograms in seconds; the last bucket has none.
@@ -43,6 +42,17 @@ impl Durations {
     }
 }
 
+/// What one upstream did.
+#[derive(Debug)]
+pub struct PoolFigures {
+    upstream: Arc<str>,
+    /// In the order of the upstream's endpoints.
+    pub endpoints: Vec<EndpointFigures>,
+    /// Their recent past, in the same order.
+    recent: Pool,
+    sampled: bool,
+}
+
 /// What one endpoint did.
 #[derive(Debug)]
 pub struct EndpointFigures {
@@ -54,14 +64,11 @@ pub struct EndpointFigures {
     pub failures: u64,
     /// Time to its response heads.
     pub latency: Durations,
-    /// Its recent past.
-    pub recent: EndpointRecord,
     /// What the balancer was told last.
     pub score: Option<Score>,
     /// Failures since its last success.
     pub failed_in_a_row: u32,
     told_failing: bool,
-    sampled: bool,
 }
 
 /// What one route did.
@@ -80,8 +87,8 @@ pub struct RouteFigures {
 /// Everything counted.
 #[derive(Debug, Default)]
 pub struct Figures {
-    /// By upstream and endpoint, both in the order of the snapshot followed.
-    pub pools: Vec<Vec<EndpointFigures>>,
+    /// By upstream, in the order of the snapshot followed.
+    pub pools: Vec<PoolFigures>,
     /// By route.
     pub routes: HashMap<Id, RouteFigures>,
     /// Requests that no route took, by class of status.
@@ -100,16 +107,15 @@ pub struct Figures {
 impl Figures {
     /// Makes room for what `snapshot` names, and forgets what it does not.
     pub fn follow(&mut self, snapshot: &Snapshot, now: Instant) {
-        let mut known: HashMap<Id, EndpointFigures> =
-            self.pools.drain(..).flatten().map(|figures| (figures.id, figures)).collect();
-        self.pools =
-            snapshot.upstreams.iter().map(|upstream| follow_pool(upstream, &mut known, now)).collect();
-        let pools = self.pools.iter().enumerate();
-        let places =
-            pools.flat_map(|(pool, all)| all.iter().enumerate().map(move |(at, one)| (one.id, (pool, at))));
-        self.places = places.collect();
-        let routes: HashSet<Id> = snapshot.routes.iter().map(|route| route.id).collect();
-        keep(&mut self.routes, &routes);
+        let mut known: HashMap<Arc<str>, PoolFigures> =
+            self.pools.drain(..).map(|pool| (Arc::clone(&pool.upstream), pool)).collect();
+        let follow = |upstream: &Arc<Upstream>| match known.remove(&upstream.name) {
+            Some(pool) => pool.follow(upstream, now),
+            None => PoolFigures::new(upstream, now),
+        };
+        self.pools = snapshot.upstreams.iter().map(follow).collect();
+        self.places = self.pools.iter().enumerate().flat_map(|(index, pool)| pool.places(index)).collect();
+        self.follow_routes(snapshot);
     }
 
     /// Makes room for the listeners of this moment, and forgets the others.
@@ -131,19 +137,26 @@ impl Figures {
     /// Works out the scores of every pool and tells its balancer.
     pub fn publish(&mut self, snapshot: &Snapshot, now: Instant) {
         for (pool, upstream) in self.pools.iter_mut().zip(&snapshot.upstreams) {
-            publish_pool(pool, upstream, now);
+            pool.publish(upstream, now);
         }
+    }
+
+    fn follow_routes(&mut self, snapshot: &Snapshot) {
+        let routes: HashSet<Id> = snapshot.routes.iter().map(|route| route.id).collect();
+        keep(&mut self.routes, &routes);
+        let numbers: HashSet<u32> = routes.iter().map(|id| id.number()).collect();
+        self.pools.iter_mut().for_each(|pool| pool.recent.retain_routes(|route| numbers.contains(&route)));
     }
 
     fn learn(&mut self, sample: &Sample, now: Instant) {
         if let Some(&(pool, at)) = self.places.get(&sample.endpoint) {
-            self.pools[pool][at].learn(sample, now);
+            self.pools[pool].learn(at, sample, now);
         }
     }
 
     fn add(&mut self, record: &Record) {
         if let Some(&(pool, at)) = record.endpoint.and_then(|id| self.places.get(&id)) {
-            self.pools[pool][at].add(record);
+            self.pools[pool].endpoints[at].add(record);
         }
         match record.route.map(|id| self.routes.get_mut(&id)) {
             None => self.unrouted.add(record),
@@ -161,54 +174,76 @@ impl Figures {
     }
 }
 
-fn follow_pool(
-    upstream: &Upstream,
-    known: &mut HashMap<Id, EndpointFigures>,
-    now: Instant,
-) -> Vec<EndpointFigures> {
-    let tuning = upstream.tuning();
-    let follow = |endpoint: &Endpoint| match known.remove(&endpoint.id) {
-        Some(mut figures) => {
-            figures.recent.retune(tuning, now);
-            figures
+impl PoolFigures {
+    fn new(upstream: &Upstream, now: Instant) -> Self {
+        Self {
+            upstream: Arc::clone(&upstream.name),
+            endpoints: upstream.endpoints.iter().map(|endpoint| EndpointFigures::new(endpoint.id)).collect(),
+            recent: Pool::new(upstream.settings(), upstream.endpoints.len(), now),
+            sampled: false,
         }
-        None => EndpointFigures::new(endpoint.id, tuning, now),
-    };
-    upstream.endpoints.iter().map(follow).collect()
-}
-
-fn publish_pool(pool: &mut [EndpointFigures], upstream: &Upstream, now: Instant) {
-    // A pool that never had a request scores as it did at its start: ten thousand quiet ones cost nothing.
-    if pool.iter().all(|figures| !figures.sampled) {
-        return;
     }
-    let mut records: Vec<&mut EndpointRecord> = pool.iter_mut().map(|figures| &mut figures.recent).collect();
-    let scores = score_pool(upstream.tuning(), &mut records, now);
-    for (index, (figures, score)) in pool.iter_mut().zip(scores).enumerate() {
-        upstream.state(index).publish(score);
-        upstream.state(index).fade();
-        figures.tell_failing(upstream, index);
-        figures.score = Some(score);
+
+    /// The same upstream after a reload; endpoints are known by their id.
+    fn follow(self, upstream: &Upstream, now: Instant) -> Self {
+        let before: HashMap<Id, usize> = self.endpoints.iter().map(|one| one.id).zip(0..).collect();
+        let kept: Vec<Option<usize>> =
+            upstream.endpoints.iter().map(|endpoint| before.get(&endpoint.id).copied()).collect();
+        let mut known: HashMap<Id, EndpointFigures> =
+            self.endpoints.into_iter().map(|figures| (figures.id, figures)).collect();
+        let mut follow = |endpoint: &Endpoint| {
+            known.remove(&endpoint.id).unwrap_or_else(|| EndpointFigures::new(endpoint.id))
+        };
+        Self {
+            endpoints: upstream.endpoints.iter().map(&mut follow).collect(),
+            recent: self.recent.renew(upstream.settings(), &kept, now),
+            ..self
+        }
+    }
+
+    /// The recent latencies of one endpoint.
+    pub fn recent(&self, endpoint: usize) -> &EndpointRecord {
+        self.recent.endpoint(endpoint)
+    }
+
+    fn places(&self, pool: usize) -> impl Iterator<Item = (Id, (usize, usize))> {
+        self.endpoints.iter().enumerate().map(move |(at, one)| (one.id, (pool, at)))
+    }
+
+    fn learn(&mut self, at: usize, sample: &Sample, now: Instant) {
+        self.sampled = true;
+        self.endpoints[at].learn(&sample.learned);
+        self.recent.learn(at, &sample.learned, now);
+    }
+
+    fn publish(&mut self, upstream: &Upstream, now: Instant) {
+        // A pool that never had a request scores as it did at its start: ten thousand quiet ones cost nothing.
+        if !self.sampled {
+            return;
+        }
+        let states = upstream.balancer.candidates().iter().map(|candidate| &*candidate.state);
+        let scores = self.recent.publish(states, now);
+        for (index, (figures, score)) in self.endpoints.iter_mut().zip(scores).enumerate() {
+            figures.tell_failing(upstream, index);
+            figures.score = Some(score);
+        }
     }
 }
 
 impl EndpointFigures {
-    fn new(id: Id, tuning: &LeastResponse, now: Instant) -> Self {
+    fn new(id: Id) -> Self {
         Self {
             id,
             requests: 0,
             failures: 0,
             latency: Durations::default(),
-            recent: EndpointRecord::new(tuning, now),
             score: None,
             told_failing: false,
-            sampled: false,
             failed_in_a_row: 0,
         }
     }
 
-    fn learn(&mut self, sample: &Sample, now: Instant) {
-        self.sampled = true;
+    fn learn(&mut self, sample: &Learned) {
         match sample.outcome {
             Outcome::Failure => self.failed_in_a_row = self.failed_in_a_row.saturating_add(1),
             Outcome::Success => self.failed_in_a_row = 0,
@@ -217,7 +252,6 @@ impl EndpointFigures {
         if let Some(latency) = sample.latency {
             self.latency.add(latency);
         }
-        self.recent.record(sample.latency, sample.outcome, now);
     }
 
     /// Says once that an endpoint fails, and once that it answers again.

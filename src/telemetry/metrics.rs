@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::aggregate::{BUCKETS, Durations, EndpointFigures, Figures, RouteFigures, Shared};
+use super::aggregate::{BUCKETS, Durations, EndpointFigures, Figures, PoolFigures, RouteFigures, Shared};
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
 
 /// What a status class is called in the label `code`.
@@ -190,8 +190,8 @@ struct NamedEndpoint<'a> {
 }
 
 impl<'a> NamedEndpoint<'a> {
-    fn of_pool(upstream: &'a Arc<Upstream>, pool: &'a [EndpointFigures]) -> impl Iterator<Item = Self> {
-        upstream.endpoints.iter().zip(pool).enumerate().map(|(index, (endpoint, figures))| Self {
+    fn of_pool(upstream: &'a Arc<Upstream>, pool: &'a PoolFigures) -> impl Iterator<Item = Self> {
+        upstream.endpoints.iter().zip(&pool.endpoints).enumerate().map(|(index, (endpoint, figures))| Self {
             upstream: &upstream.name,
             endpoint,
             in_flight: upstream.state(index).in_flight(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::policy::reason::Reason;
-use crate::policy::score::Outcome;
+use crate::policy::score::{self, Outcome};
 use crate::snapshot::Id;
 
 /// What one request leaves behind for the metrics and the balancer.
@@ -38,10 +38,8 @@ pub struct Record {
 pub struct Sample {
     /// Which endpoint.
     pub endpoint: Id,
-    /// From the last byte of the request sent to the response head, where both were seen.
-    pub latency: Option<Duration>,
-    /// Good or bad.
-    pub outcome: Outcome,
+    /// What it did.
+    pub learned: score::Sample,
 }
 
 impl Record {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::testing::{STRATEGIES, candidates, warm};
+use super::testing::{STRATEGIES, candidates, hint, warm};
 use super::*;
 
 const PICKS: usize = 20_000;
@@ -24,7 +24,8 @@ impl Worker {
 
     fn pick(&mut self, eligible: impl Fn(usize) -> bool) -> Option<usize> {
         let key = self.rng.u64(..);
-        self.balancer.pick(&mut self.cursor, Some(key), eligible, &mut self.rng)
+        let hint = Hint { key: Some(key), ..hint() };
+        self.balancer.pick(&mut self.cursor, hint, eligible, &mut self.rng)
     }
 
     /// The share of each candidate over many picks, with up to `in_flight` requests that end in the order they began.
@@ -147,7 +148,7 @@ fn a_request_without_a_key_is_balanced_by_weight() {
     let mut worker = Worker::new(&strategy, &[1, 3], 8);
     let picks = (0..PICKS).filter(|_| {
         let Worker { balancer, cursor, rng } = &mut worker;
-        balancer.pick(cursor, None, |_| true, rng) == Some(1)
+        balancer.pick(cursor, hint(), |_| true, rng) == Some(1)
     });
     let share = picks.count() as f64 / PICKS as f64;
     assert_shares(&strategy, &[1.0 - share, share], &[1, 3]);

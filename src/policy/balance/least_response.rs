@@ -3,10 +3,12 @@
 //! The factor says how slow and how faulty an endpoint has been (`policy::score`); the load says how busy it is now.
 //! It never measures anything itself.
 
+use super::Hint;
 use super::open::Open;
 use super::random::Random;
 use super::reservoir::Reservoir;
 use crate::policy::endpoint::Candidate;
+use std::time::Instant;
 
 /// Up to this many candidates are all compared. Two random choices are not enough when half of the endpoints are bad.
 const SCAN: usize = 16;
@@ -24,23 +26,28 @@ const BUSY_TRIAL: f32 = 1e15;
 pub(super) fn pick(
     open: &Open<'_, impl Fn(usize) -> bool>,
     random: &Random,
+    hint: Hint,
     rng: &mut fastrand::Rng,
 ) -> Option<usize> {
-    let sampled = if open.len() > SCAN { sample(open, random, rng) } else { None };
-    sampled.or_else(|| scan(open, rng))
+    let sampled = if open.len() > SCAN { sample(open, random, hint, rng) } else { None };
+    sampled.or_else(|| scan(open, hint, rng))
 }
 
 /// The best of `CHOICES` draws; `None` if too few of the drawn are open. The first drawn of equals is at random.
 fn sample(
     open: &Open<'_, impl Fn(usize) -> bool>,
     random: &Random,
+    hint: Hint,
     rng: &mut fastrand::Rng,
 ) -> Option<usize> {
     let mut found = 0;
     let mut best: Option<(usize, Cost)> = None;
     for _ in 0..DRAWS {
         let Some((index, candidate)) = random.draw(open, rng) else { continue };
-        let cost = Cost::of(candidate);
+        if hint.safe && candidate.state.in_flight() == 0 && candidate.state.take_probe() {
+            return Some(index);
+        }
+        let cost = Cost::of(candidate, hint.now);
         if best.is_none_or(|(_, least)| cost.compare(least).is_lt()) {
             best = Some((index, cost));
         }
@@ -52,11 +59,14 @@ fn sample(
     best.filter(|_| found >= LEAST_CHOICES).map(|(index, _)| index)
 }
 
-fn scan(open: &Open<'_, impl Fn(usize) -> bool>, rng: &mut fastrand::Rng) -> Option<usize> {
+fn scan(open: &Open<'_, impl Fn(usize) -> bool>, hint: Hint, rng: &mut fastrand::Rng) -> Option<usize> {
     let mut least = Cost::MOST;
     let mut ties = Reservoir::default();
     for (index, candidate) in open.iter() {
-        let cost = Cost::of(candidate);
+        if hint.safe && candidate.state.in_flight() == 0 && candidate.state.take_probe() {
+            return Some(index);
+        }
+        let cost = Cost::of(candidate, hint.now);
         match cost.compare(least) {
             std::cmp::Ordering::Less => {
                 least = cost;
@@ -78,19 +88,21 @@ struct Cost {
 impl Cost {
     const MOST: Self = Self { cost: f32::INFINITY, in_flight: u32::MAX };
 
-    /// `factor x (1 + in_flight) x (1 + streak of failures)^2 / weight`.
+    /// `factor x (1 + in_flight) x (1 + penalty)^2 / weight`.
     ///
     /// A cold endpoint that has a request already comes after every other: it looks free, and would be flooded before
     /// its first answer says how slow it is. Where all are cold, as after a start, the least in flight still wins.
     /// Each worker sees the others' requests, but two that pick at the same moment may both find it idle.
     #[inline]
-    fn of(candidate: &Candidate) -> Self {
+    fn of(candidate: &Candidate, now: Instant) -> Self {
         let state = &candidate.state;
         let in_flight = state.in_flight();
         let load = (in_flight as f32 + 1.0) / candidate.weight as f32;
         let trial = if in_flight > 0 && state.is_cold() { BUSY_TRIAL } else { 1.0 };
-        let streak = state.streak() as f32 + 1.0;
-        Self { cost: state.factor() * load * trial * streak * streak, in_flight }
+        let failing = state.penalty() as f32 + 1.0;
+        let factor = state.factor();
+        let factor = if in_flight == 0 { factor } else { factor.max(state.age(now)) };
+        Self { cost: factor * load * trial * failing * failing, in_flight }
     }
 
     #[inline]
@@ -102,7 +114,7 @@ impl Cost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::balance::testing::{candidates, load, warm};
+    use crate::policy::balance::testing::{candidates, hint, load, warm};
     use crate::policy::score::{Outcome, Score};
 
     /// Picks out of 1000 that go to candidate 0 of `count`, when it has the given factor.
@@ -112,7 +124,7 @@ mod tests {
         candidates[0].state.publish(Score { factor, samples: 1, ..Score::default() });
         let (open, random) = (Open::new(&candidates, |_| true), Random::new(&candidates));
         let mut rng = fastrand::Rng::with_seed(5);
-        (0..1000).filter(|_| pick(&open, &random, &mut rng) == Some(0)).count()
+        (0..1000).filter(|_| pick(&open, &random, hint(), &mut rng) == Some(0)).count()
     }
 
     #[test]
@@ -130,7 +142,7 @@ mod tests {
         let (open, random) = (Open::new(&candidates, |_| true), Random::new(&candidates));
         let mut rng = fastrand::Rng::with_seed(5);
         let _guards = load(&candidates, &[0, 3]);
-        assert_eq!(pick(&open, &random, &mut rng), Some(0));
+        assert_eq!(pick(&open, &random, hint(), &mut rng), Some(0));
     }
 
     #[test]
@@ -140,7 +152,7 @@ mod tests {
         let (open, random) = (Open::new(&candidates, |_| true), Random::new(&candidates));
         let mut rng = fastrand::Rng::with_seed(5);
         let _guards = load(&candidates, &[0, 30]);
-        let failed = std::iter::repeat_with(|| pick(&open, &random, &mut rng))
+        let failed = std::iter::repeat_with(|| pick(&open, &random, hint(), &mut rng))
             .take_while(|picked| *picked == Some(0))
             .take(1000)
             .inspect(|_| candidates[0].state.observe(Outcome::Failure))
@@ -155,9 +167,9 @@ mod tests {
         let (open, random) = (Open::new(&candidates, |_| true), Random::new(&candidates));
         let mut rng = fastrand::Rng::with_seed(5);
         let _guards = load(&candidates, &[1, 200, 200]);
-        assert!((0..100).all(|_| pick(&open, &random, &mut rng) != Some(0)));
+        assert!((0..100).all(|_| pick(&open, &random, hint(), &mut rng) != Some(0)));
         let only_cold = Open::new(&candidates, |index| index == 0);
-        assert_eq!(pick(&only_cold, &random, &mut rng), Some(0));
+        assert_eq!(pick(&only_cold, &random, hint(), &mut rng), Some(0));
     }
 
     #[test]
@@ -165,6 +177,6 @@ mod tests {
         let candidates = candidates(&[1, 1, 1]);
         let (open, random) = (Open::new(&candidates, |_| true), Random::new(&candidates));
         let _guards = load(&candidates, &[3, 2, 4]);
-        assert_eq!(pick(&open, &random, &mut fastrand::Rng::with_seed(5)), Some(1));
+        assert_eq!(pick(&open, &random, hint(), &mut fastrand::Rng::with_seed(5)), Some(1));
     }
 }

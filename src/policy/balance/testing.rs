@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::Hint;
 use crate::config::{HashKey, Strategy};
 use crate::policy::endpoint::{Candidate, EndpointState, InFlight};
 use crate::policy::score::Score;
@@ -17,6 +19,11 @@ pub(super) const STRATEGIES: [Strategy; 7] = [
     Strategy::ConsistentHash(HashKey::Path),
 ];
 
+/// A request of which nothing is known but that it comes now.
+pub(super) fn hint() -> Hint {
+    Hint { now: Instant::now(), key: None, safe: false }
+}
+
 /// Idle, cold candidates with these weights.
 pub(super) fn candidates(weights: &[u32]) -> Vec<Candidate> {
     (7000..)
@@ -24,7 +31,7 @@ pub(super) fn candidates(weights: &[u32]) -> Vec<Candidate> {
         .map(|(port, &weight)| Candidate {
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             weight,
-            state: Arc::new(EndpointState::new()),
+            state: Arc::new(EndpointState::new(Instant::now())),
         })
         .collect()
 }

@@ -1,71 +1,63 @@
 //! The share of recent requests that failed, so that an endpoint which fails fast does not pass for a fast one.
 //!
-//! It makes an endpoint dearer and never takes it out: ejection is outlier detection's.
+//! It makes an endpoint dearer and never takes it out: ejection is outlier detection's. Failures and requests fade at one
+//! rate: with slots that drop out, the successes from before a failure would leave first, and the rate would climb while
+//! nothing happens.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Outcome;
-use crate::policy::slots::SlotClock;
 
-/// Seconds that a request counts, in slots of one second.
-const SLOTS: usize = 10;
+/// A request counts for a third after ten seconds.
+const FADE_SECONDS: f64 = 5.0;
+/// No more requests than these are weighed.
+const MOST_REQUESTS: f64 = 100.0;
 /// Successes assumed beside those seen: one failure of one request is a rate of a third, not of 1.
 const ASSUMED_SUCCESSES: f64 = 2.0;
 
-/// Failures over requests in the last ten seconds.
+/// Failures over requests in about the last ten seconds.
 #[derive(Debug)]
 pub(super) struct ErrorRate {
-    clock: SlotClock,
-    slots: [Slot; SLOTS],
-    current: usize,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Slot {
-    requests: u32,
-    /// Half failures: a `SoftFailure` is one, a `Failure` two.
-    halves: u32,
+    requests: f64,
+    failures: f64,
+    updated: Instant,
 }
 
 impl ErrorRate {
     pub(super) fn new(now: Instant) -> Self {
-        Self {
-            clock: SlotClock::new(Duration::from_secs(1), now),
-            slots: [Slot::default(); SLOTS],
-            current: 0,
-        }
+        Self { requests: 0.0, failures: 0.0, updated: now }
     }
 
     pub(super) fn record(&mut self, outcome: Outcome, now: Instant) {
-        self.advance(now);
-        let halves = match outcome {
+        let failure = match outcome {
             Outcome::Neutral => return,
-            Outcome::Success => 0,
-            Outcome::SoftFailure => 1,
-            Outcome::Failure => 2,
+            Outcome::Success => 0.0,
+            Outcome::SoftFailure => 0.5,
+            Outcome::Failure => 1.0,
         };
-        let slot = &mut self.slots[self.current];
-        slot.requests = slot.requests.saturating_add(1);
-        slot.halves = slot.halves.saturating_add(halves);
+        // Never more than so many: a thousand good answers must not hide fifty bad ones.
+        let kept = self.kept(now).min(MOST_REQUESTS / self.requests.max(1.0));
+        self.requests = self.requests * kept + 1.0;
+        self.failures = self.failures * kept + failure;
+        self.updated = self.updated.max(now);
     }
 
     /// 0 to 1.
-    pub(super) fn rate(&mut self, now: Instant) -> f64 {
-        self.advance(now);
-        let sum = |part: fn(&Slot) -> u32| self.slots.iter().map(|slot| f64::from(part(slot))).sum::<f64>();
-        sum(|slot| slot.halves) / 2.0 / (sum(|slot| slot.requests) + ASSUMED_SUCCESSES)
+    pub(super) fn rate(&self, now: Instant) -> f64 {
+        let kept = self.kept(now);
+        self.failures * kept / (self.requests * kept + ASSUMED_SUCCESSES)
     }
 
-    fn advance(&mut self, now: Instant) {
-        for _ in 0..self.clock.advance(now).min(SLOTS as u64) {
-            self.current = (self.current + 1) % SLOTS;
-            self.slots[self.current] = Slot::default();
-        }
+    /// The share of a request counted at the last update that still counts.
+    fn kept(&self, now: Instant) -> f64 {
+        (-now.saturating_duration_since(self.updated).as_secs_f64() / FADE_SECONDS).exp()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn rate_of(outcomes: &[Outcome]) -> f64 {
@@ -86,11 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_forgotten_after_ten_seconds() {
+    fn a_rate_never_climbs_while_nothing_fails() {
         let start = Instant::now();
         let mut errors = ErrorRate::new(start);
-        errors.record(Outcome::Failure, start);
-        assert!(errors.rate(start + Duration::from_secs(9)) > 0.3);
-        assert_eq!(errors.rate(start + Duration::from_secs(10)), 0.0);
+        (0..1000).for_each(|_| errors.record(Outcome::Success, start));
+        (0..50).for_each(|_| errors.record(Outcome::Failure, start + Duration::from_secs(5)));
+        let rates: Vec<f64> =
+            (5..60).map(|second| errors.rate(start + Duration::from_secs(second))).collect();
+        assert!(rates.is_sorted_by(|earlier, later| earlier >= later), "{rates:.3?}");
+        assert!(rates[0] > 0.05 && rates[54] < rates[0] / 2.0, "{rates:.3?}");
     }
 }

@@ -10,25 +10,25 @@ const SETTLE_SECONDS: f64 = 1.5;
 /// Without samples the value falls by 63 % in this many seconds.
 const FORGET_SECONDS: f64 = 10.0;
 
-/// Peak-sensitive moving average in microseconds; 0 before the first sample.
+/// Peak-sensitive moving average; 0 before the first sample.
 #[derive(Debug, Default)]
 pub(super) struct PeakEwma {
-    value_us: f64,
+    value: f64,
     updated: Option<Instant>,
 }
 
 impl PeakEwma {
     /// Counts one latency. An instant earlier than the last counts as the last.
-    pub(super) fn record(&mut self, latency_us: f64, now: Instant) {
+    pub(super) fn record(&mut self, latency: f64, now: Instant) {
         let kept = (-self.idle_seconds(now) / SETTLE_SECONDS).exp();
-        let settled = self.value_us * kept + latency_us * (1.0 - kept);
-        self.value_us = settled.max(latency_us);
+        let settled = self.value * kept + latency * (1.0 - kept);
+        self.value = settled.max(latency);
         self.updated = self.updated.max(Some(now));
     }
 
     /// The value at `now`.
     pub(super) fn read(&self, now: Instant) -> f64 {
-        self.value_us * (-self.idle_seconds(now) / FORGET_SECONDS).exp()
+        self.value * (-self.idle_seconds(now) / FORGET_SECONDS).exp()
     }
 
     fn idle_seconds(&self, now: Instant) -> f64 {

@@ -1,7 +1,8 @@
 //! Pools with known latencies and outcomes, and what they must score.
 
+use std::sync::Arc;
+
 use super::*;
-use crate::policy::endpoint::EndpointState;
 
 const SETTINGS: LeastResponse = LeastResponse {
     quantile: 0.99,
@@ -11,38 +12,52 @@ const SETTINGS: LeastResponse = LeastResponse {
 };
 
 /// A pool whose endpoints are fed and scored together.
-struct Pool {
+struct Fed {
     now: Instant,
-    records: Vec<EndpointRecord>,
+    pool: Pool,
     rng: fastrand::Rng,
 }
 
-impl Pool {
+impl Fed {
     fn new(count: usize) -> Self {
+        Self::with(Settings { least_response: SETTINGS, slow_start: None }, count)
+    }
+
+    fn with(settings: Settings, count: usize) -> Self {
         let now = Instant::now();
-        let records = (0..count).map(|_| EndpointRecord::new(&SETTINGS, now)).collect();
-        Self { now, records, rng: fastrand::Rng::with_seed(11) }
+        let pool = Pool::new(settings, count, now);
+        Self { now, pool, rng: fastrand::Rng::with_seed(11) }
     }
 
     /// `seconds` of 100 requests/s to each endpoint that has a mean, exponentially distributed around it.
     fn serve(&mut self, seconds: u64, means_ms: &[Option<f64>]) {
-        for _ in 0..seconds * 100 {
-            self.now += Duration::from_millis(10);
-            for (record, mean) in self.records.iter_mut().zip(means_ms) {
-                let Some(mean) = mean else { continue };
-                let latency = Duration::from_secs_f64(-self.rng.f64().max(1e-9).ln() * mean / 1000.0);
-                record.record(Some(latency), Outcome::Success, self.now);
-            }
+        (0..seconds * 100).for_each(|_| self.serve_once(means_ms));
+    }
+
+    /// 10 ms, and one request to each.
+    fn serve_once(&mut self, means_ms: &[Option<f64>]) {
+        self.now += Duration::from_millis(10);
+        for (index, mean) in means_ms.iter().enumerate() {
+            let Some(mean) = mean else { continue };
+            let latency = Duration::from_secs_f64(-self.rng.f64().max(1e-9).ln() * mean / 1000.0);
+            self.learn(index, 1, latency, Outcome::Success);
         }
     }
 
     fn record(&mut self, index: usize, latency_ms: u64, outcome: Outcome) {
-        self.records[index].record(Some(Duration::from_millis(latency_ms)), outcome, self.now);
+        self.learn(index, 1, Duration::from_millis(latency_ms), outcome);
+    }
+
+    fn learn(&mut self, index: usize, route: u32, latency: Duration, outcome: Outcome) {
+        self.pool.learn(index, &Sample { route, latency: Some(latency), outcome }, self.now);
+    }
+
+    fn count(&self, index: usize) -> u64 {
+        self.pool.endpoint(index).latency().count()
     }
 
     fn scores(&mut self) -> Vec<Score> {
-        let mut records: Vec<_> = self.records.iter_mut().collect();
-        score_pool(&SETTINGS, &mut records, self.now)
+        self.pool.scores(self.now)
     }
 
     fn factors(&mut self) -> Vec<f32> {
@@ -52,7 +67,7 @@ impl Pool {
 
 #[test]
 fn equal_endpoints_cost_exactly_one() {
-    let mut pool = Pool::new(4);
+    let mut pool = Fed::new(4);
     for _ in 0..30 {
         pool.serve(2, &[Some(10.0); 4]);
     }
@@ -61,16 +76,18 @@ fn equal_endpoints_cost_exactly_one() {
 
 #[test]
 fn a_slow_endpoint_costs_more_and_its_siblings_do_not() {
-    let mut pool = Pool::new(4);
+    let mut pool = Fed::new(4);
     pool.serve(30, &[Some(100.0), Some(10.0), Some(10.0), Some(10.0)]);
-    let factors = pool.factors();
-    assert!((6.0..14.0).contains(&factors[0]), "{factors:?}");
-    assert_eq!(factors[1..], [1.0; 3]);
+    let scores = pool.scores();
+    let slow = scores[0];
+    assert!((6.0..14.0).contains(&slow.tail) && (6.0..14.0).contains(&slow.mean), "{slow:?}");
+    assert!((slow.factor / slow.tail.powi(2) - 1.0).abs() < 1e-3, "{slow:?}");
+    assert_eq!(pool.factors()[1..], [1.0; 3]);
 }
 
 #[test]
 fn with_half_of_the_pool_slow_the_fast_half_is_what_is_usual() {
-    let mut pool = Pool::new(4);
+    let mut pool = Fed::new(4);
     pool.serve(30, &[Some(100.0), Some(100.0), Some(10.0), Some(10.0)]);
     let factors = pool.factors();
     assert!(factors[0] > 6.0 && factors[1] > 6.0, "{factors:?}");
@@ -79,7 +96,7 @@ fn with_half_of_the_pool_slow_the_fast_half_is_what_is_usual() {
 
 #[test]
 fn a_turn_for_the_worse_shows_within_half_a_second() {
-    let mut pool = Pool::new(4);
+    let mut pool = Fed::new(4);
     pool.serve(30, &[Some(10.0); 4]);
     for _ in 0..5 {
         pool.now += Duration::from_millis(100);
@@ -92,19 +109,16 @@ fn a_turn_for_the_worse_shows_within_half_a_second() {
 
 #[test]
 fn few_samples_have_little_say() {
-    let mut pool = Pool::new(2);
-    pool.serve(30, &[Some(10.0); 2]);
-    let mut few = Pool { records: vec![EndpointRecord::new(&SETTINGS, pool.now)], ..Pool::new(0) };
-    few.now = pool.now;
-    (0..3).for_each(|_| few.record(0, 200, Outcome::Success));
-    pool.records.push(few.records.remove(0));
+    let mut pool = Fed::new(3);
+    pool.serve(30, &[Some(10.0), Some(10.0), None]);
+    (0..3).for_each(|_| pool.record(2, 200, Outcome::Success));
     let score = pool.scores()[2];
-    assert!((1.0..1.5).contains(&score.ratio), "{score:?}");
+    assert!((1.0..1.5).contains(&score.tail), "{score:?}");
 }
 
 #[test]
 fn a_fast_failing_endpoint_is_not_favoured() {
-    let mut pool = Pool::new(3);
+    let mut pool = Fed::new(3);
     pool.serve(30, &[Some(10.0); 3]);
     (0..200).for_each(|_| pool.record(0, 0, Outcome::Failure));
     let scores = pool.scores();
@@ -117,19 +131,19 @@ fn a_fast_failing_endpoint_is_not_favoured() {
 
 #[test]
 fn a_failure_never_makes_an_endpoint_look_faster_but_a_timeout_makes_it_slower() {
-    let mut pool = Pool::new(2);
+    let mut pool = Fed::new(2);
     pool.serve(10, &[Some(10.0); 2]);
-    let before = pool.records[0].latency().count();
+    let before = pool.count(0);
     pool.record(0, 0, Outcome::Failure);
-    assert_eq!(pool.records[0].latency().count(), before);
+    assert_eq!(pool.count(0), before);
+    assert!(pool.scores()[0].fast < 1.0);
     pool.record(0, 3000, Outcome::Failure);
-    assert_eq!(pool.records[0].latency().count(), before + 1);
     assert!(pool.scores()[0].fast > 10.0);
 }
 
 #[test]
 fn a_client_abort_counts_neither_as_latency_nor_as_error() {
-    let mut pool = Pool::new(1);
+    let mut pool = Fed::new(1);
     pool.record(0, 5000, Outcome::Neutral);
     let score = pool.scores()[0];
     assert_eq!(score, Score::default());
@@ -137,7 +151,7 @@ fn a_client_abort_counts_neither_as_latency_nor_as_error() {
 
 #[test]
 fn an_endpoint_without_samples_is_cold_at_the_pool_s_cost_until_its_first_success() {
-    let mut pool = Pool::new(3);
+    let mut pool = Fed::new(3);
     pool.serve(5, &[None, Some(100.0), Some(100.0)]);
     assert!(pool.scores()[0].is_cold());
     assert_eq!(pool.factors()[0], 1.0);
@@ -149,53 +163,155 @@ fn an_endpoint_without_samples_is_cold_at_the_pool_s_cost_until_its_first_succes
 
 #[test]
 fn a_slow_endpoint_that_is_left_alone_slides_back_to_one() {
-    let mut pool = Pool::new(4);
+    let mut pool = Fed::new(4);
     pool.serve(30, &[Some(100.0), Some(10.0), Some(10.0), Some(10.0)]);
-    let mut factors = vec![pool.factors()[0]];
-    for _ in 0..30 {
+    let mut scores = vec![pool.scores()[0]];
+    for _ in 0..900 {
         pool.serve(1, &[None, Some(10.0), Some(10.0), Some(10.0)]);
-        factors.push(pool.factors()[0]);
+        scores.push(pool.scores()[0]);
     }
-    assert!(factors[0] > 6.0 && factors[10] > 2.5 && factors[30] == 1.0, "{factors:.2?}");
-    let steepest = factors.windows(2).map(|pair| pair[0] / pair[1]).fold(0.0, f32::max);
-    assert!(steepest < 1.5, "it is not forgotten at once: {factors:.2?}");
+    let tails: Vec<f32> = scores.iter().map(|score| score.tail).collect();
+    assert!(tails[0] > 6.0 && tails[10] > 2.5 && tails[30] == 1.0, "{:.2?}", &tails[..31]);
+    let steepest = tails.windows(2).map(|pair| pair[0] / pair[1]).fold(0.0, f32::max);
+    assert!(steepest < 1.5, "it is not forgotten at once");
+    assert!(scores[60].factor > 5.0, "the mean outlives the window: {:?}", scores[60]);
+    assert_eq!(scores[900].factor, 1.0, "nor is it shunned for ever where no probe may go");
+}
+
+#[test]
+fn an_endpoint_that_recovered_is_believed_after_a_few_samples() {
+    let mut pool = Fed::new(4);
+    pool.serve(30, &[Some(100.0), Some(10.0), Some(10.0), Some(10.0)]);
+    pool.serve(40, &[None, Some(10.0), Some(10.0), Some(10.0)]);
+    assert!(pool.factors()[0] > 5.0);
+    (0..6).for_each(|_| pool.record(0, 7, Outcome::Success));
+    assert!(pool.factors()[0] < 2.5, "{:?}", pool.scores()[0]);
+}
+
+#[test]
+fn one_shunned_endpoint_at_a_time_is_probed_and_the_dearer_the_rarer() {
+    let mut pool = Fed::new(3);
+    let states: Vec<EndpointState> = (0..3).map(|_| EndpointState::new(pool.now)).collect();
+    pool.serve(30, &[Some(10.0), Some(10.0), Some(100.0)]);
+    let mut probes = [0; 3];
+    for _ in 0..600 {
+        // 20 answers in 100 ms.
+        (0..10).for_each(|_| pool.serve_once(&[Some(10.0), Some(10.0), None]));
+        pool.pool.publish(states.iter(), pool.now);
+        assert!(states.iter().filter(|state| state.wants_probe()).count() <= 1);
+        states.iter().zip(&mut probes).for_each(|(state, count)| *count += u32::from(state.take_probe()));
+    }
+    // 12,000 answers at one probe in 1,500, and more of them as it is forgiven.
+    assert!((8..=20).contains(&probes[2]) && probes[..2] == [0, 0], "{probes:?}");
+}
+
+#[test]
+fn an_endpoint_that_fails_is_not_probed() {
+    let mut pool = Fed::new(2);
+    let states: Vec<EndpointState> = (0..2).map(|_| EndpointState::new(pool.now)).collect();
+    pool.serve(30, &[Some(10.0); 2]);
+    (0..20).for_each(|_| pool.record(1, 0, Outcome::Failure));
+    for _ in 0..200 {
+        (0..20).for_each(|_| pool.serve_once(&[Some(10.0), None]));
+        pool.record(1, 0, Outcome::Failure);
+        pool.pool.publish(states.iter(), pool.now);
+        assert!(!states[1].wants_probe());
+    }
 }
 
 #[test]
 fn a_clock_that_goes_backwards_disturbs_nothing() {
-    let mut pool = Pool::new(3);
+    let mut pool = Fed::new(3);
     pool.serve(20, &[Some(10.0); 3]);
-    let (before, count) = (pool.factors(), pool.records[0].latency().count());
+    let (before, count) = (pool.factors(), pool.count(0));
     let (now, earlier) = (pool.now, pool.now - Duration::from_secs(15));
     pool.now = earlier;
     assert_eq!(pool.factors(), before);
     (0..3).for_each(|index| pool.record(index, 10, Outcome::Success));
     pool.now = now;
-    assert_eq!(pool.records[0].latency().count(), count + 1);
+    assert_eq!(pool.count(0), count + 1);
     assert_eq!(pool.factors(), before);
 }
 
 #[test]
-fn a_reload_keeps_samples_when_the_window_changes() {
-    let mut pool = Pool::new(1);
-    pool.serve(5, &[Some(10.0)]);
-    let settings = LeastResponse { window: Duration::from_secs(60), ..SETTINGS };
-    pool.records[0].retune(&settings, pool.now);
-    assert_eq!(pool.records[0].latency().count(), 500);
-    assert_eq!(pool.records[0].latency().retention(), Duration::from_secs(50));
+fn a_reload_keeps_samples_when_window_and_order_change() {
+    let mut pool = Fed::new(2);
+    pool.serve(5, &[Some(10.0), None]);
+    let least_response = LeastResponse { window: Duration::from_secs(60), ..SETTINGS };
+    let (settings, now) = (Settings { least_response, slow_start: None }, pool.now);
+    pool.pool = pool.pool.renew(settings, &[None, Some(0)], now);
+    assert_eq!((pool.count(0), pool.count(1)), (0, 500));
+    pool.now += Duration::from_secs(49);
+    pool.scores();
+    assert_eq!(pool.count(1), 500);
 }
 
 #[test]
 fn an_endpoint_takes_at_most_64_kib() {
-    let mut pool = Pool::new(1);
+    let mut pool = Fed::new(1);
     pool.serve(40, &[Some(10.0)]);
     pool.record(0, 60_000, Outcome::Success);
-    let bytes =
-        size_of::<EndpointRecord>() + size_of::<EndpointState>() + pool.records[0].latency.heap_bytes();
+    let record = pool.pool.endpoint(0);
+    let heap = record.latency().heap_bytes() + record.ratio.heap_bytes();
+    let bytes = size_of::<EndpointRecord>() + size_of::<EndpointState>() + heap;
     assert!((32 * 1024..=64 * 1024).contains(&bytes), "{bytes} bytes");
 }
 
 #[test]
 fn a_pool_of_none_has_no_scores() {
-    assert_eq!(score_pool(&SETTINGS, &mut [], Instant::now()), []);
+    assert_eq!(Fed::new(0).scores(), []);
+}
+
+#[test]
+fn an_endpoint_that_happens_to_get_the_heavy_route_is_not_punished() {
+    let score_of_second = |normalize| {
+        let least_response = LeastResponse { normalize, ..SETTINGS };
+        let mut pool = Fed::with(Settings { least_response, slow_start: None }, 3);
+        for _ in 0..1000 {
+            pool.now += Duration::from_millis(10);
+            for index in 0..3 {
+                let heavy = pool.rng.f64() < if index == 1 { 0.9 } else { 0.1 };
+                let (route, mean) = if heavy { (2, 0.06) } else { (1, 0.002) };
+                let latency = Duration::from_secs_f64(-pool.rng.f64().max(1e-9).ln() * mean);
+                pool.learn(index, route, latency, Outcome::Success);
+            }
+        }
+        pool.scores()[1].tail
+    };
+    assert!(
+        (0.7..1.25).contains(&score_of_second(Normalize::Route)),
+        "{}",
+        score_of_second(Normalize::Route)
+    );
+    assert!(score_of_second(Normalize::Off) > 1.4, "{}", score_of_second(Normalize::Off));
+}
+
+#[test]
+fn a_hung_endpoint_is_seen_before_its_requests_end() {
+    let mut pool = Fed::new(3);
+    pool.serve(30, &[Some(10.0); 3]);
+    let states: Vec<EndpointState> = (0..3).map(|_| EndpointState::new(pool.now)).collect();
+    pool.pool.publish(states.iter(), pool.now);
+    let state = Arc::new(EndpointState::new(pool.now));
+    state.publish(pool.scores()[0]);
+    let mut request = state.begin();
+    request.wait(pool.now);
+    assert!(state.age(pool.now + Duration::from_millis(10)) < 0.5);
+    assert!(state.age(pool.now + Duration::from_millis(500)) > 5.0);
+}
+
+#[test]
+fn slow_start_raises_the_share_of_a_new_endpoint_over_its_time() {
+    let settings = Settings { least_response: SETTINGS, slow_start: Some(Duration::from_secs(10)) };
+    let mut pool = Fed::with(settings, 2);
+    pool.serve(60, &[Some(10.0), None]);
+    pool.serve(1, &[Some(10.0); 2]);
+    let early = pool.scores();
+    pool.serve(4, &[Some(10.0); 2]);
+    let half = pool.scores();
+    pool.serve(6, &[Some(10.0); 2]);
+    let late = pool.scores();
+    assert_eq!([early[0].ramp, late[0].ramp, late[1].ramp], [1.0; 3]);
+    assert!(early[1].ramp < 0.15 && early[1].factor > 6.0, "{early:?}");
+    assert!((0.4..0.6).contains(&half[1].ramp), "{half:?}");
 }

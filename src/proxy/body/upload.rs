@@ -115,6 +115,11 @@ impl Upload {
         passed
     }
 
+    /// Whether nothing more has to come from the client.
+    pub(super) fn is_whole(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.first.is_none() && self.incoming.is_end_stream()
     }

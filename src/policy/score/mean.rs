@@ -1,0 +1,66 @@
+//! A mean that is remembered until new samples contradict it: the long half of a score.
+//!
+//! At a few requests a second a window holds too few samples for a quantile, and what is forgotten by the clock has to
+//! be learned again at a shopper's expense. So the value stays, and only its weight fades: an endpoint that was slow
+//! stays dear until it is tried, and the first sample after a long silence counts nearly alone.
+
+use std::time::Instant;
+
+/// A sample weighs a third after this time.
+const FADE_SECONDS: f64 = 10.0;
+/// No more samples than these are averaged.
+const MOST: f64 = 64.0;
+
+/// Mean of the latest samples.
+#[derive(Debug, Default)]
+pub(super) struct LongMean {
+    value: f64,
+    weight: f64,
+    samples: u32,
+    updated: Option<Instant>,
+}
+
+impl LongMean {
+    /// Counts one value. An instant earlier than the last counts as the last.
+    pub(super) fn record(&mut self, value: f64, now: Instant) {
+        let idle = self.updated.map_or(0.0, |last| now.saturating_duration_since(last).as_secs_f64());
+        self.weight = (self.weight * (-idle / FADE_SECONDS).exp()).min(MOST - 1.0) + 1.0;
+        self.value += (value - self.value) / self.weight;
+        self.samples = self.samples.saturating_add(1);
+        self.updated = self.updated.max(Some(now));
+    }
+
+    /// The mean, and of how many samples it was ever made; 0 before the first.
+    pub(super) fn read(&self) -> (f64, u32) {
+        (self.value, self.samples)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_mean_is_kept_through_silence_and_given_up_at_the_first_contradiction() {
+        let start = Instant::now();
+        let mut mean = LongMean::default();
+        (0..100).for_each(|_| mean.record(10.0, start));
+        let later = start + Duration::from_secs(300);
+        assert_eq!(mean.read(), (10.0, 100));
+        mean.record(1.0, later);
+        assert!(mean.read().0 < 1.1, "{mean:?}");
+        mean.record(3.0, later);
+        assert!((mean.read().0 - 2.0).abs() < 0.1, "{mean:?}");
+    }
+
+    #[test]
+    fn one_outlier_among_many_moves_it_little() {
+        let start = Instant::now();
+        let mut mean = LongMean::default();
+        (0..100).for_each(|_| mean.record(1.0, start));
+        mean.record(30.0, start);
+        assert!(mean.read().0 < 1.5, "{mean:?}");
+    }
+}

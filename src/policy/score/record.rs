@@ -1,0 +1,89 @@
+//! What is kept of one endpoint, and how it reads at one moment.
+
+use std::time::{Duration, Instant};
+
+use super::errors::ErrorRate;
+use super::mean::LongMean;
+use super::peak::PeakEwma;
+use super::ratio::RatioWindow;
+use crate::policy::latency::LatencyWindow;
+
+/// A share of requests.
+const FAILING: f64 = 0.1;
+
+/// Latencies and errors of one endpoint. It survives a reload.
+#[derive(Debug)]
+pub struct EndpointRecord {
+    latency: LatencyWindow,
+    pub(super) ratio: RatioWindow,
+    pub(super) fast: PeakEwma,
+    pub(super) mean: LongMean,
+    pub(super) errors: ErrorRate,
+    pub(super) last_sample: Instant,
+    /// How many answers the pool had had when it was last heard of or sent a probe.
+    pub(super) last_try: u64,
+    /// What a request cost here when that was last worked out.
+    pub(super) factor: f32,
+    /// Since when it answers; `None` before its first success and after its window has emptied.
+    pub(super) warm_since: Option<Instant>,
+}
+
+impl EndpointRecord {
+    /// An endpoint of which nothing is known.
+    pub(super) fn new(window: Duration, now: Instant) -> Self {
+        Self {
+            latency: LatencyWindow::new(window, now),
+            ratio: RatioWindow::new(window, now),
+            fast: PeakEwma::default(),
+            mean: LongMean::default(),
+            errors: ErrorRate::new(now),
+            last_sample: now,
+            last_try: 0,
+            factor: 1.0,
+            warm_since: None,
+        }
+    }
+
+    /// The latencies in the window.
+    pub fn latency(&self) -> &LatencyWindow {
+        &self.latency
+    }
+
+    /// Forgets what has left the window at `now`. With it goes that the endpoint is known to answer.
+    pub(super) fn advance(&mut self, now: Instant) {
+        self.latency.advance(now);
+        self.ratio.advance(now);
+        if self.ratio.count() == 0 {
+            self.warm_since = None;
+        }
+    }
+
+    /// A failure may make an endpoint look slower but never faster, and is no proof that a cold one works. What it
+    /// says of errors is counted elsewhere.
+    pub(super) fn record_failure(&mut self, ratio: f64, now: Instant) {
+        if self.ratio.count() > 0 && ratio >= self.fast.read(now) {
+            self.fast.record(ratio, now);
+        }
+    }
+
+    /// Whether it has failed so much lately that a probe would most likely fail too.
+    pub(super) fn is_failing(&self, now: Instant) -> bool {
+        self.errors.rate(now) > FAILING
+    }
+
+    pub(super) fn resize(&mut self, window: Duration, now: Instant) {
+        self.latency.resize(window, now);
+        self.ratio.resize(window, now);
+    }
+
+    /// Counts a latency, and the same as a multiple of what is usual for its route.
+    pub(super) fn record(&mut self, latency_us: u64, ratio: f64, of_pool: u64, now: Instant) {
+        self.latency.record(latency_us, now);
+        self.ratio.record(ratio, now);
+        self.fast.record(ratio, now);
+        self.mean.record(ratio, now);
+        self.last_sample = self.last_sample.max(now);
+        self.last_try = of_pool;
+        self.warm_since.get_or_insert(now);
+    }
+}
