@@ -15,6 +15,7 @@ mod invariants;
 mod load;
 mod reload;
 mod routing;
+mod simulation;
 mod slow_clients;
 mod stopping;
 mod strategies;
