@@ -88,6 +88,8 @@ pub struct Upstream {
     pub strategy: Strategy,
     /// Tuning of the latency window; kept for every strategy, since p50/p90/p99 are shown for all.
     pub least_response: LeastResponse,
+    /// Over how long an endpoint that is new or returns comes to its full share, 1 s to 15 min. Default: at once.
+    pub slow_start: Option<Duration>,
     /// The endpoints in file order; addresses are unique, and there is at least one.
     pub endpoints: Vec<Endpoint>,
     /// How connections to the endpoints are made and kept.
@@ -153,11 +155,38 @@ pub struct LeastResponse {
     pub window: Duration,
     /// Samples at which the quantile has most of its say, 1 to 1,000,000. Default 300.
     pub min_samples: u64,
+    /// What a latency is set against before endpoints are compared. Default: its route.
+    pub normalize: Normalize,
+}
+
+/// `least_response.normalize`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Normalize {
+    /// What is usual on the request's route, so that an endpoint does not look slow for having got the slow route.
+    #[default]
+    Route,
+    /// Nothing: latencies count as they are.
+    Off,
+}
+
+impl Normalize {
+    /// The word used for it in the config.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::Off => "off",
+        }
+    }
 }
 
 impl Default for LeastResponse {
     fn default() -> Self {
-        Self { quantile: 0.99, window: Duration::from_secs(30), min_samples: 300 }
+        Self {
+            quantile: 0.99,
+            window: Duration::from_secs(30),
+            min_samples: 300,
+            normalize: Normalize::default(),
+        }
     }
 }
 

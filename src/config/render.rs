@@ -94,12 +94,13 @@ fn listener_doc(listener: &Listener) -> Doc {
 }
 
 fn upstream_doc(upstream: &Upstream) -> Doc {
-    let LeastResponse { quantile, window, min_samples } = upstream.least_response;
+    let LeastResponse { quantile, window, min_samples, normalize } = upstream.least_response;
     let Connection { connect_timeout, idle_timeout, max_idle } = &upstream.connection;
     let tuning = [
         ("quantile", Doc::Fraction(quantile)),
         ("window", duration(window)),
         ("min_samples", Doc::Whole(min_samples)),
+        ("normalize", text(normalize.name())),
     ];
     let connection = [
         ("connect_timeout", duration(*connect_timeout)),
@@ -114,6 +115,7 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
         ("strategy", Some(text(upstream.strategy.name()))),
         ("least_response", Some(map(tuning))),
         ("hash", hash),
+        ("slow_start", Some(upstream.slow_start.map_or_else(|| text("off"), duration))),
         ("endpoints", Some(Doc::List(upstream.endpoints.iter().map(endpoint_doc).collect()))),
         ("protocol", Some(text("http1"))),
         ("connection", Some(map(connection))),

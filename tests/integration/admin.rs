@@ -110,7 +110,10 @@ fn the_config_is_shown_with_its_defaults_spelled_out() {
     let shop = &config["upstreams"]["shop"];
     assert_eq!(shop["strategy"], "random");
     assert_eq!(shop["connection"], json!({ "connect_timeout": "1s", "idle_timeout": "4s", "max_idle": 256 }));
-    assert_eq!(shop["least_response"], json!({ "quantile": 0.99, "window": "30s", "min_samples": 300 }));
+    assert_eq!(
+        shop["least_response"],
+        json!({ "quantile": 0.99, "window": "30s", "min_samples": 300, "normalize": "route" })
+    );
     assert_eq!(config["access_log"], "off");
     assert_eq!(config["routes"][0]["upstream"], "shop");
 }

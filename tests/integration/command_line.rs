@@ -65,6 +65,39 @@ fn check_shows_every_problem_with_its_place_its_line_and_a_hint() {
 }
 
 #[test]
+fn check_tells_the_range_of_a_number_outside_it() {
+    let endpoint =
+        |weight: &str| format!("endpoints: [ {{ address: \"127.0.0.1:7001\", weight: {weight} }} ]");
+    let tuned = |tuning: &str| format!("least_response: {{ {tuning} }}, {}", endpoint("1"));
+    let slow_start = |value: &str| format!("slow_start: {value}, {}", endpoint("1"));
+    for (shop, words) in [
+        (tuned("quantile: 0.49"), "`quantile` must be a number from 0.5 to 0.999, found the number 0.49"),
+        (tuned("quantile: 0.9991"), "`quantile` must be a number from 0.5 to 0.999, found the number 0.9991"),
+        (tuned("quantile: -0.9"), "`quantile` must be a number from 0.5 to 0.999, found the number -0.9"),
+        (tuned("quantile: .nan"), "`quantile` must be a number from 0.5 to 0.999, found the number NaN"),
+        (tuned("window: 999ms"), "`window` must be a duration from 1s to 10m, found `999ms`"),
+        (tuned("window: 11m"), "`window` must be a duration from 1s to 10m, found `11m`"),
+        (tuned("window: 30"), "`window` must be a duration from 1s to 10m, found the number 30"),
+        (
+            tuned("min_samples: 0"),
+            "`min_samples` must be a whole number from 1 to 1000000, found the number 0",
+        ),
+        (tuned("normalize: 'on'"), "`normalize` must be one of route, off, found `on`"),
+        (slow_start("999ms"), "`slow_start` must be a duration from 1s to 15m, found `999ms`"),
+        (slow_start("901s"), "`slow_start` must be a duration from 1s to 15m, found `901s`"),
+        (endpoint("-1"), "`weight` must be a whole number from 0 to 1000, found the number -1"),
+        (endpoint("1001"), "`weight` must be a whole number from 0 to 1000, found the number 1001"),
+    ] {
+        let (output, path, _directory) = check(Yaml::new(&shop).to_string().as_bytes());
+        let said = stderr(&output);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()), "{shop}");
+        let first = said.lines().next().unwrap_or("");
+        assert!(first.starts_with(&format!("{}:3:", path.display())), "{said}");
+        assert!(first.ends_with(&format!(": {words}")), "{said}");
+    }
+}
+
+#[test]
 fn check_warns_of_what_is_odd_and_still_says_ok() {
     let text =
         Yaml::new("strategy: random, endpoints: [ { address: \"127.0.0.1:7001\", weight: 0 } ]").to_string();

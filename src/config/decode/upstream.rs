@@ -9,12 +9,14 @@ use super::fields::{Fields, entries};
 use super::listener::timeout;
 use super::value::Value;
 use super::{address, check_name};
-use crate::config::model::{Connection, Endpoint, HashKey, HostPort, LeastResponse, Strategy, Upstream};
+use crate::config::model::{
+    Connection, Endpoint, HashKey, HostPort, LeastResponse, Normalize, Strategy, Upstream,
+};
 use crate::config::node::{Data, Ordinal};
 
 /// Parts of an upstream that later work brings.
-const NOT_YET: [&str; 7] =
-    ["tls", "health_check", "outlier_detection", "panic_threshold_percent", "slow_start", "queue", "sticky"];
+const NOT_YET: [&str; 6] =
+    ["tls", "health_check", "outlier_detection", "panic_threshold_percent", "queue", "sticky"];
 
 /// The upstreams that could be read.
 pub(super) struct Upstreams {
@@ -43,11 +45,19 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         endpoints(value, strategy.as_ref())
     });
     let least_response = fields.get("least_response", least_response).unwrap_or_default();
+    let slow_start = fields.get("slow_start", slow_start).flatten();
     let connection = fields.get("connection", connection).unwrap_or_default();
     protocol(&mut fields);
     fields.not_yet(&NOT_YET);
     fields.close();
-    Some(Upstream { name: name?, strategy: strategy?, least_response, endpoints: endpoints?, connection })
+    Some(Upstream {
+        name: name?,
+        strategy: strategy?,
+        least_response,
+        slow_start,
+        endpoints: endpoints?,
+        connection,
+    })
 }
 
 /// `strategy` and `hash`, which belong together.
@@ -166,9 +176,20 @@ fn least_response(value: Value<'_>) -> Option<LeastResponse> {
         min_samples: fields
             .get("min_samples", |value| value.whole(1..=1_000_000))
             .unwrap_or(default.min_samples),
+        normalize: fields.get("normalize", |value| value.one_of(&NORMALIZE)).unwrap_or(default.normalize),
     };
     fields.close();
     Some(tuning)
+}
+
+const NORMALIZE: [(&str, Normalize); 2] = [("route", Normalize::Route), ("off", Normalize::Off)];
+
+/// `Some(None)` for `off`.
+fn slow_start(value: Value<'_>) -> Option<Option<Duration>> {
+    if value.is_off() {
+        return Some(None);
+    }
+    value.duration(Duration::from_secs(1)..=Duration::from_secs(15 * 60)).map(Some)
 }
 
 fn connection(value: Value<'_>) -> Option<Connection> {

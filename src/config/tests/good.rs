@@ -4,8 +4,8 @@ use http::Method;
 
 use super::{good, read, route, upstream};
 use crate::config::{
-    AccessLog, Admin, HashKey, Host, HostPattern, LogFormat, LogTarget, PathPattern, Strategy, Timeouts,
-    Workers,
+    AccessLog, Admin, HashKey, Host, HostPattern, LogFormat, LogTarget, Normalize, PathPattern, Strategy,
+    Timeouts, Workers,
 };
 
 #[test]
@@ -90,6 +90,17 @@ fn every_hash_key_is_read() {
     );
     assert_eq!(hash("{ on: client_ip }"), Strategy::ConsistentHash(HashKey::ClientIp));
     assert_eq!(hash("{ on: path }"), Strategy::ConsistentHash(HashKey::Path));
+}
+
+#[test]
+fn slow_start_and_normalize_are_read_and_may_be_off() {
+    let shop = |lines: &str| good(&upstream(lines)).config.upstreams.remove(0);
+    let plain = shop("");
+    assert_eq!((plain.slow_start, plain.least_response.normalize), (None, Normalize::Route));
+    assert_eq!(shop("slow_start: off").slow_start, None);
+    assert_eq!(shop("slow_start: 30s").slow_start, Some(Duration::from_secs(30)));
+    assert_eq!(shop("least_response: { normalize: off }").least_response.normalize, Normalize::Off);
+    assert_eq!(shop("least_response: { normalize: route }").least_response.normalize, Normalize::Route);
 }
 
 #[test]

@@ -85,6 +85,13 @@ fn a_number_outside_its_range_is_told_the_range() {
             "5:49 `min_samples` must be a whole number from 1 to 1000000, found the number 0"
         ]
     );
+    assert_eq!(
+        bad(&upstream("least_response: { normalize: per_route }\nslow_start: 16m")),
+        [
+            "5:34 `normalize` must be one of route, off, found `per_route`",
+            "6:17 `slow_start` must be a duration from 1s to 15m, found `16m`"
+        ]
+    );
     let limit = |text: &str| super::MINIMAL.replace("8080\" }", &format!("8080\", limits: {{ {text} }} }}"));
     assert_eq!(
         bad(&limit("max_header_bytes: 1KiB")),

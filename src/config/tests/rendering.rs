@@ -21,6 +21,7 @@ fn what_is_printed_reads_back_to_the_same_config() {
         "admin: { address: \"unix:/run/t.sock\" }\naccess_log: { path: stderr, format: combined }",
     ));
     survives(&top("shutdown: { drain_timeout: 0s }"));
+    survives(&upstream("slow_start: 90s\nleast_response: { quantile: 0.5, window: 10m, normalize: off }"));
     for hash in [
         "on: path",
         "on: client_ip",
@@ -58,6 +59,8 @@ fn every_default_is_spelled_out() {
     assert_eq!(json["workers"], "auto");
     assert_eq!(json["listeners"]["web"]["limits"]["max_header_bytes"], "64KiB");
     assert_eq!(json["upstreams"]["shop"]["least_response"]["quantile"], 0.99);
+    assert_eq!(json["upstreams"]["shop"]["least_response"]["normalize"], "route");
+    assert_eq!(json["upstreams"]["shop"]["slow_start"], "off");
     assert_eq!(json["upstreams"]["shop"]["endpoints"][0]["weight"], 1);
     assert_eq!(json["routes"][0]["timeouts"]["idle"], "1m");
     assert_eq!(json["admin"]["address"], "127.0.0.1:9900");

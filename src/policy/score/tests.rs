@@ -3,8 +3,12 @@
 use super::*;
 use crate::policy::endpoint::EndpointState;
 
-const SETTINGS: LeastResponse =
-    LeastResponse { quantile: 0.99, window: Duration::from_secs(30), min_samples: 300 };
+const SETTINGS: LeastResponse = LeastResponse {
+    quantile: 0.99,
+    window: Duration::from_secs(30),
+    min_samples: 300,
+    normalize: crate::config::Normalize::Route,
+};
 
 /// A pool whose endpoints are fed and scored together.
 struct Pool {
