@@ -13,7 +13,7 @@ use super::App;
 use crate::config::render;
 use crate::policy::latency::LatencyWindow;
 use crate::process::control::Cause;
-use crate::snapshot::Upstream;
+use crate::snapshot::{Snapshot, Upstream};
 use crate::telemetry::aggregate::EndpointFigures;
 use crate::telemetry::metrics;
 
@@ -72,17 +72,31 @@ pub(super) async fn upstreams(State(app): State<App>) -> Json<Value> {
     let snapshot = app.control.snapshot();
     let figures = app.control.figures().lock().unwrap_or_else(PoisonError::into_inner);
     let pools = snapshot.upstreams.iter().zip(&figures.pools);
-    let upstreams: Vec<Value> = pools.map(|(upstream, pool)| describe(upstream, pool)).collect();
+    let overrides = overrides(&snapshot);
+    let upstreams: Vec<Value> =
+        pools.zip(overrides).map(|((upstream, pool), routes)| describe(upstream, pool, &routes)).collect();
     Json(json!({ "generation": snapshot.generation, "upstreams": upstreams }))
 }
 
-fn describe(upstream: &Upstream, pool: &[EndpointFigures]) -> Value {
+/// The routes with a strategy of their own, by upstream.
+fn overrides(snapshot: &Snapshot) -> Vec<Vec<Value>> {
+    let mut found = vec![Vec::new(); snapshot.upstreams.len()];
+    for route in &snapshot.routes {
+        if let Some(own) = &route.balancing {
+            found[route.upstream].push(json!({ "route": &*route.name, "strategy": own.strategy.name() }));
+        }
+    }
+    found
+}
+
+fn describe(upstream: &Upstream, pool: &[EndpointFigures], overrides: &[Value]) -> Value {
     let endpoints = 0..upstream.endpoints.len().min(pool.len());
     let endpoints: Vec<Value> =
         endpoints.map(|index| describe_endpoint(upstream, index, &pool[index])).collect();
     json!({
         "name": &*upstream.name,
         "strategy": upstream.config.strategy.name(),
+        "overrides": overrides,
         "window_seconds": upstream.tuning().window.as_secs_f64(),
         "endpoints": endpoints,
     })

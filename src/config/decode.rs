@@ -11,6 +11,7 @@ mod path;
 mod process;
 mod route;
 mod route_match;
+mod strategy;
 mod units;
 mod upstream;
 mod value;

@@ -129,6 +129,14 @@ impl Strategy {
             Self::ConsistentHash(_) => "consistent_hash",
         }
     }
+
+    /// What requests are hashed by, for `consistent_hash`.
+    pub fn hash_key(&self) -> Option<&HashKey> {
+        match self {
+            Self::ConsistentHash(key) => Some(key),
+            _ => None,
+        }
+    }
 }
 
 /// `hash`: what a request is hashed by. A request without the part is balanced by `random`.
@@ -252,6 +260,8 @@ pub struct Route {
     pub matches: RouteMatch,
     /// The name of the upstream that answers.
     pub upstream: String,
+    /// The rule that picks an endpoint for this route, in place of the upstream's.
+    pub strategy: Option<Strategy>,
     /// How long it may take.
     pub timeouts: Timeouts,
     /// Bytes of a request body, 0 to 1 TiB; more is answered 413. `None`: no bound.

@@ -107,14 +107,10 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
         ("idle_timeout", duration(*idle_timeout)),
         ("max_idle", whole(*max_idle)),
     ];
-    let hash = match &upstream.strategy {
-        Strategy::ConsistentHash(key) => Some(hash_doc(key)),
-        _ => None,
-    };
     optional_map([
         ("strategy", Some(text(upstream.strategy.name()))),
         ("least_response", Some(map(tuning))),
-        ("hash", hash),
+        ("hash", upstream.strategy.hash_key().map(hash_doc)),
         ("slow_start", Some(upstream.slow_start.map_or_else(|| text("off"), duration))),
         ("endpoints", Some(Doc::List(upstream.endpoints.iter().map(endpoint_doc).collect()))),
         ("protocol", Some(text("http1"))),
@@ -138,11 +134,13 @@ fn endpoint_doc(endpoint: &Endpoint) -> Doc {
 }
 
 fn route_doc(route: &Route) -> Doc {
-    let Timeouts { request, idle } = route.timeouts;
+    let (strategy, Timeouts { request, idle }) = (route.strategy.as_ref(), route.timeouts);
     optional_map([
         ("name", Some(text(&route.name))),
         ("match", Some(match_doc(&route.matches))),
         ("upstream", Some(text(&route.upstream))),
+        ("strategy", strategy.map(|strategy| text(strategy.name()))),
+        ("hash", strategy.and_then(Strategy::hash_key).map(hash_doc)),
         (
             "timeouts",
             Some(optional_map([("request", request.map(duration)), ("idle", Some(duration(idle)))])),

@@ -12,13 +12,13 @@ use super::exchange::Exchange;
 use super::received::Received;
 use super::rewrite::rewrite;
 use super::send::{request_body, send};
-use super::view::{UpstreamView, View, Worker};
+use super::view::{Balancing, View, Worker};
 use crate::net::downstream::{Connection, Flaw};
 use crate::net::pool::Lease;
 use crate::policy::forward::prepare_response;
 use crate::policy::head::Framing;
 use crate::policy::reason::{Reason, Sent};
-use crate::snapshot::{Id, Route};
+use crate::snapshot::{Id, Route, Upstream};
 
 /// What the requests of one connection share.
 #[derive(Debug)]
@@ -62,11 +62,13 @@ async fn forward(
     let view = service.worker.view();
     let client = exchange.open_log(&view.snapshot, service.connection.peer.ip(), &parts);
     let received = Received::check(&parts, flaw)?;
-    let route = find_route(&view, &received)?;
+    let index = find_route(&view, &received)?;
+    let route = &view.snapshot.routes[index];
     exchange.routed(route);
     admit(route, &received)?;
-    let upstream = view.upstream(route.upstream);
-    let endpoint = pick(service, exchange, upstream, received.sticky_key(&upstream.upstream, client))?;
+    let (upstream, balancing) = (view.upstream(route.upstream), view.balancing(index));
+    let key = received.sticky_key(balancing.strategy, client);
+    let endpoint = pick(service, exchange, &upstream.upstream, balancing, key)?;
     let outgoing = received.outgoing();
     let body = request_body(service, exchange, &outgoing, route.max_body, incoming).await;
     rewrite(service, &view.snapshot, upstream, endpoint, outgoing, &mut parts);
@@ -77,9 +79,8 @@ async fn forward(
     Ok((response, lease))
 }
 
-fn find_route<'a>(view: &'a View, received: &Received<'_>) -> Result<&'a Route, Reason> {
-    let found = view.snapshot.table.find(&received.head());
-    found.map(|index| &view.snapshot.routes[index]).ok_or(Reason::NoRoute)
+fn find_route(view: &View, received: &Received<'_>) -> Result<usize, Reason> {
+    view.snapshot.table.find(&received.head()).ok_or(Reason::NoRoute)
 }
 
 /// A body that says it is too large is refused before any of it is read.
@@ -93,12 +94,12 @@ fn admit(route: &Route, received: &Received<'_>) -> Result<(), Reason> {
 fn pick(
     service: &Service,
     exchange: &mut Exchange,
-    view: &UpstreamView,
+    upstream: &Upstream,
+    balancing: Balancing<'_>,
     key: Option<u64>,
 ) -> Result<usize, Reason> {
-    let (mut cursor, mut rng) = (view.cursor.borrow_mut(), service.worker.rng.borrow_mut());
-    let upstream = &view.upstream;
-    let picked = upstream.balancer.pick(&mut cursor, key, |_| true, &mut rng).ok_or(Reason::NoEndpoint)?;
+    let (mut cursor, mut rng) = (balancing.cursor.borrow_mut(), service.worker.rng.borrow_mut());
+    let picked = balancing.balancer.pick(&mut cursor, key, |_| true, &mut rng).ok_or(Reason::NoEndpoint)?;
     exchange.sent_to(upstream, picked);
     Ok(picked)
 }

@@ -14,6 +14,7 @@ mod framing;
 mod invariants;
 mod load;
 mod reload;
+mod route_strategies;
 mod routing;
 mod slow_clients;
 mod stopping;

@@ -76,6 +76,15 @@ fn every_strategy_is_known_by_its_name() {
 }
 
 #[test]
+fn a_route_may_have_a_strategy_of_its_own() {
+    let strategy = |lines: &str| good(&route(lines)).config.routes.remove(0).strategy;
+    assert_eq!(strategy(""), None);
+    assert_eq!(strategy("strategy: round_robin"), Some(Strategy::RoundRobin));
+    let hash = strategy("strategy: consistent_hash\nhash: { on: path }");
+    assert_eq!(hash, Some(Strategy::ConsistentHash(HashKey::Path)));
+}
+
+#[test]
 fn every_hash_key_is_read() {
     let hash = |hash: &str| {
         good(&upstream(&format!("strategy: consistent_hash\nhash: {hash}"))).config.upstreams[0]

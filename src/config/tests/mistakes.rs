@@ -198,6 +198,12 @@ fn hash_and_strategy_belong_together() {
     assert_eq!(bad(&hash("{ on: cookie }")), ["6:11 `name` is missing in `hash`"]);
     assert_eq!(bad(&hash("{ on: path, name: x }")), ["6:29 `name` has no meaning for client_ip and path"]);
     assert_eq!(bad(&hash("{ name: x }")), ["6:5 `on` is missing in `hash`"]);
+    assert_eq!(bad(&route("hash: { on: path }")), ["7:11 `hash` has no meaning without `strategy`"]);
+    assert_eq!(bad(&route("strategy: consistent_hash")), ["7:15 strategy consistent_hash needs `hash`"]);
+    assert_eq!(
+        bad(&route("strategy: random\nhash: { on: path }")),
+        ["8:11 `hash` has no meaning for strategy random"]
+    );
     assert_eq!(bad(&hash("{ on: header, name: a b }")), ["6:31 `a b` is not the name of a header"]);
 }
 

@@ -31,6 +31,8 @@ fn what_is_printed_reads_back_to_the_same_config() {
     ] {
         survives(&upstream(&format!("strategy: consistent_hash\nhash: {{ {hash} }}")));
     }
+    survives(&route("strategy: p2c"));
+    survives(&route("strategy: consistent_hash\nhash: { on: header, name: X-A }"));
     for part in [
         "host: \"*.a.example\"",
         "host: \"[::1]\"",
