@@ -100,9 +100,14 @@ impl Upstream {
         &self.config.least_response
     }
 
+    /// An endpoint as balancers see it.
+    pub fn candidate(&self, endpoint: usize) -> &Candidate {
+        &self.balancer.candidates()[endpoint]
+    }
+
     /// The live state of an endpoint.
     pub fn state(&self, endpoint: usize) -> &Arc<EndpointState> {
-        &self.balancer.candidates()[endpoint].state
+        &self.candidate(endpoint).state
     }
 }
 

@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 
 use super::App;
 use crate::config::render;
+use crate::policy::balance::cost;
+use crate::policy::endpoint::Candidate;
 use crate::policy::latency::LatencyWindow;
+use crate::policy::score::Score;
 use crate::process::control::Cause;
 use crate::snapshot::{Snapshot, Upstream};
 use crate::telemetry::aggregate::EndpointFigures;
@@ -116,8 +119,32 @@ fn describe_endpoint(upstream: &Upstream, index: usize, figures: &EndpointFigure
         "p50_ms": millis(window, 0.5),
         "p90_ms": millis(window, 0.9),
         "p99_ms": millis(window, 0.99),
-        "cost_factor": figures.score.map(|score| score.factor),
+        "cost_factor": figures.score.map(|score| decimal(score.factor)),
+        "cost": cost_parts(upstream.candidate(index), figures.score.unwrap_or_default()),
     })
+}
+
+/// What `least_response` compares, and what it is made of. The parts from the window are those that the balancer was
+/// told last; an endpoint that never had a request has them too, as the balancer has.
+fn cost_parts(candidate: &Candidate, score: Score) -> Value {
+    let state = &candidate.state;
+    json!({
+        "total": decimal(cost(candidate)),
+        "factor": decimal(state.factor()),
+        "latency": decimal(score.ratio),
+        "fast": decimal(score.fast),
+        "error": decimal(score.error),
+        "weight": candidate.weight,
+        "in_flight": state.in_flight(),
+        "samples": score.samples,
+        "streak": state.streak(),
+        "cold": state.is_cold(),
+    })
+}
+
+/// As the shortest decimal that is this number: 1.3, and not 1.2999999523162842. `null` for what is infinite.
+fn decimal(number: f32) -> Option<f64> {
+    number.to_string().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 fn state(weight: u32, failed_in_a_row: u32) -> &'static str {

@@ -17,6 +17,7 @@ mod round_robin;
 mod weighted;
 
 pub use self::consistent_hash::hash_key;
+pub use self::least_response::cost;
 use self::maglev::Table;
 use self::open::Open;
 use self::random::Random;

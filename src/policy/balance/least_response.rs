@@ -99,6 +99,11 @@ impl Cost {
     }
 }
 
+/// What picks compare, for those who want to see it: lower is picked. Infinite for an endpoint of weight 0.
+pub fn cost(candidate: &Candidate) -> f32 {
+    Cost::of(candidate).cost
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
