@@ -23,7 +23,7 @@ use fields::Fields;
 use value::{Context, Value};
 
 pub(super) use env::Env;
-pub(super) use units::{show_duration, show_size};
+pub(crate) use units::{show_duration, show_size};
 
 /// The config if there is no error in it, and everything found on the way.
 pub(super) fn decode(root: &Node, env: Env<'_>) -> (Option<Config>, Findings) {

@@ -28,7 +28,7 @@ pub(super) fn quoted(value: &str) -> String {
 }
 
 /// All of `text` without characters that a terminal would obey.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     escape(text.chars())
 }
 

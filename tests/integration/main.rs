@@ -8,6 +8,7 @@ mod admin;
 mod bodies;
 mod command_line;
 mod connections;
+mod explain;
 mod failures;
 mod forwarding;
 mod framing;
