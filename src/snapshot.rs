@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::config::{self, Config, Connection, Host, HostPort, LeastResponse, Strategy, Timeouts};
+use crate::policy::audience::Audience;
 use crate::policy::balance::Balancer;
 use crate::policy::endpoint::{Candidate, EndpointState};
 use crate::policy::forward::TrustedProxies;
@@ -47,6 +48,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Where finished requests are written, if anywhere.
     pub access_log: Option<Arc<AccessLog>>,
+    /// Who is told which endpoint was picked, if anybody.
+    pub audience: Option<Audience>,
 }
 
 /// What is done with the requests of one route.
@@ -157,6 +160,7 @@ pub fn build(
         routes,
         upstreams,
         access_log,
+        audience: config.explain_header.clone().map(Audience::new),
         config: Arc::new(config),
     })
 }

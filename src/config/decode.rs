@@ -80,6 +80,7 @@ fn process_wide(fields: &mut Fields<'_>, config: &mut Config) {
     config.workers = fields.get("workers", process::workers).unwrap_or_default();
     config.trusted_proxies = fields.get("trusted_proxies", process::trusted_proxies).unwrap_or_default();
     config.access_log = fields.get("access_log", process::access_log).unwrap_or_default();
+    config.explain_header = fields.get("explain_header", process::explain_header).flatten();
     config.shutdown = fields.get("shutdown", process::shutdown).unwrap_or_default();
 }
 

@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use http::{Request, Response, StatusCode, Version, header};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use super::answer::{self, Refusal};
@@ -15,10 +16,10 @@ use super::send::{request_body, send};
 use super::view::{Balancing, View, Worker};
 use crate::net::downstream::{Connection, Flaw};
 use crate::net::pool::Lease;
-use crate::policy::forward::prepare_response;
+use crate::policy::forward::{X_TILLGATE_ENDPOINT, prepare_response};
 use crate::policy::head::Framing;
 use crate::policy::reason::{Reason, Sent};
-use crate::snapshot::{Id, Route, Upstream};
+use crate::snapshot::{Id, Route};
 
 /// What the requests of one connection share.
 #[derive(Debug)]
@@ -46,10 +47,15 @@ pub async fn handle(
     if request.version() == Version::HTTP_10 {
         service.connection.reset_unless_written();
     }
-    match forward(&service, &mut exchange, flaw, request).await {
-        Ok((response, lease)) => Ok(pass_back(&service, response, lease, exchange).await),
-        Err(refusal) => Ok(answer::refuse(refusal, json, exchange)),
+    let mut account = None;
+    let mut response = match forward(&service, &mut exchange, flaw, request, &mut account).await {
+        Ok((response, lease)) => pass_back(&service, response, lease, exchange).await,
+        Err(refusal) => answer::refuse(refusal, json, exchange),
+    };
+    if let Some(account) = account {
+        response.headers_mut().insert(&X_TILLGATE_ENDPOINT, account);
     }
+    Ok(response)
 }
 
 async fn forward(
@@ -57,6 +63,7 @@ async fn forward(
     exchange: &mut Exchange,
     flaw: Option<Flaw>,
     request: Request<Incoming>,
+    account: &mut Option<HeaderValue>,
 ) -> Result<(Response<Incoming>, Lease<RequestBody>), Refusal> {
     let (mut parts, incoming) = request.into_parts();
     let view = service.worker.view();
@@ -68,7 +75,11 @@ async fn forward(
     admit(route, &received)?;
     let (upstream, balancing) = (view.upstream(route.upstream), view.balancing(index));
     let key = received.sticky_key(balancing.strategy, client);
-    let endpoint = pick(service, exchange, &upstream.upstream, balancing, key)?;
+    let endpoint = pick(service, balancing, key)?;
+    if is_told(service, &view, &parts) {
+        *account = Some(answer::account(&upstream.upstream.endpoints[endpoint], balancing, endpoint, key));
+    }
+    exchange.sent_to(&upstream.upstream, endpoint);
     let outgoing = received.outgoing();
     let body = request_body(service, exchange, &outgoing, route.max_body, incoming).await;
     rewrite(service, &view.snapshot, upstream, endpoint, outgoing, &mut parts);
@@ -91,17 +102,15 @@ fn admit(route: &Route, received: &Received<'_>) -> Result<(), Reason> {
     }
 }
 
-fn pick(
-    service: &Service,
-    exchange: &mut Exchange,
-    upstream: &Upstream,
-    balancing: Balancing<'_>,
-    key: Option<u64>,
-) -> Result<usize, Reason> {
+fn pick(service: &Service, balancing: Balancing<'_>, key: Option<u64>) -> Result<usize, Reason> {
     let (mut cursor, mut rng) = (balancing.cursor.borrow_mut(), service.worker.rng.borrow_mut());
-    let picked = balancing.balancer.pick(&mut cursor, key, |_| true, &mut rng).ok_or(Reason::NoEndpoint)?;
-    exchange.sent_to(upstream, picked);
-    Ok(picked)
+    balancing.balancer.pick(&mut cursor, key, |_| true, &mut rng).ok_or(Reason::NoEndpoint)
+}
+
+/// Whether the client may know which endpoint is picked.
+fn is_told(service: &Service, view: &View, parts: &Parts) -> bool {
+    let peer = service.connection.peer.ip();
+    view.snapshot.audience.as_ref().is_some_and(|audience| audience.includes(peer, &parts.headers))
 }
 
 /// Nobody asked to switch protocols: `Upgrade` does not go through.

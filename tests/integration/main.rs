@@ -9,6 +9,7 @@ mod bodies;
 mod command_line;
 mod connections;
 mod explain;
+mod explain_header;
 mod failures;
 mod forwarding;
 mod framing;

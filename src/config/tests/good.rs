@@ -146,6 +146,26 @@ fn the_access_log_is_json_to_stdout_unless_said_otherwise() {
 }
 
 #[test]
+fn the_explain_header_is_off_unless_somebody_is_named() {
+    let header = |text: &str| good(&super::top(text)).config.explain_header;
+    assert_eq!(header(""), None);
+    assert_eq!(header("explain_header: off"), None);
+    let by_address = header("explain_header: { addresses: [127.0.0.0/8, \"::1\"] }").expect("a header");
+    assert_eq!((by_address.addresses.len(), by_address.token), (2, None));
+    let by_token = header("explain_header: { token: 0123456789abcdeX }").expect("a header");
+    assert_eq!(by_token.token.expect("a token").reveal(), "0123456789abcdeX");
+}
+
+#[test]
+fn a_token_may_come_from_the_environment() {
+    let text = super::top("explain_header: { token: \"${TOKEN}\" }");
+    let env = |name: &str| (name == "TOKEN").then(|| "from-the-environment".to_owned());
+    let config = crate::config::parse("shop.yaml", &text, &env).expect("a good config").config;
+    let token = config.explain_header.and_then(|header| header.token).expect("a token");
+    assert_eq!(token.reveal(), "from-the-environment");
+}
+
+#[test]
 fn port_zero_may_be_bound_more_than_once() {
     let text = super::MINIMAL
         .replace("  web:", "  a: { address: 127.0.0.1:0 }\n  b: { address: 127.0.0.1:0 }\n  web:");

@@ -275,6 +275,41 @@ fn a_value_of_the_wrong_shape_is_told_the_right_one() {
 }
 
 #[test]
+fn an_explain_header_for_nobody_or_with_a_weak_token_is_refused() {
+    let header = |text: &str| top(&format!("explain_header: {text}"));
+    assert_eq!(bad(&header("{}")), ["7:17 `explain_header` says of nobody who is told"]);
+    assert_eq!(bad(&header("on")), ["7:17 `explain_header` must be a map or `off`"]);
+    assert_eq!(
+        bad(&header("{ addresses: [10.0.0.1/8] }")),
+        ["7:31 `10.0.0.1/8` has address bits behind its prefix"]
+    );
+    let weak = "`token` must be 16 to 256 visible ASCII characters without blanks";
+    let long = "x".repeat(257);
+    for token in ["fifteen-letters", "with a blank in it", "ünïcödé-is-no-header", &long, "***"] {
+        assert_eq!(bad(&header(&format!("{{ token: \"{token}\" }}"))), [format!("7:19 {weak}")]);
+    }
+    assert_eq!(bad(&header("{ token: 1234567890123456 }")), ["7:19 `token` must be text"]);
+}
+
+#[test]
+fn a_token_is_not_shown_with_a_problem_beside_it() {
+    for line in [
+        "explain_header: { token: hunter2-hunter2, adresses: [] }",
+        "explain_header: { token: \"hunter2 hunter2\" }",
+        "explain_header: { \"token\": hunter2hunter2 }",
+        "explain_header: { 'token' : 'hunter2hunter2', adresses: [] }",
+        "explain_header:\n  token:\n    hunter2hunter2",
+        "explain_header: { token: hunter2hunter2hunter2, [ }",
+        "explain_header: { token: hunter2 }\n\ttab: 1",
+    ] {
+        let shown = read(&top(line)).expect_err("a problem").to_string();
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    let shown = read(&route("zz: 1 # token and tokens: none")).expect_err("a problem").to_string();
+    assert!(shown.contains("zz: 1 # token and tokens: none"), "{shown}");
+}
+
+#[test]
 fn more_problems_than_anyone_reads_are_counted() {
     let text = route(&(0..250).map(|i| format!("zz{i}: 1\n")).collect::<String>());
     let problems = read(&text).expect_err("problems");

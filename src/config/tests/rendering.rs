@@ -49,6 +49,19 @@ fn what_is_printed_reads_back_to_the_same_config() {
 }
 
 #[test]
+fn a_token_is_shown_nowhere_and_what_stands_for_it_is_no_token() {
+    let text = top("explain_header: { token: hunter2-hunter2-hunter2, addresses: [10.0.0.0/8] }");
+    let config = good(&text).config;
+    let shown =
+        [to_yaml(&config), to_json(&config).to_string(), format!("{config:?}"), format!("{config:#?}")];
+    for shown in &shown {
+        assert!(shown.contains("10.0.0.0/8") && !shown.contains("hunter2"), "{shown}");
+    }
+    assert!(super::read(&shown[0]).is_err(), "else the stars would be a token that everybody knows");
+    survives(&top("explain_header: { addresses: [10.0.0.0/8] }"));
+}
+
+#[test]
 fn the_order_of_the_file_is_kept() {
     let text =
         MINIMAL.replace("upstreams:\n", "upstreams:\n  z: { endpoints: [a:1] }\n  a: { endpoints: [a:1] }\n");
@@ -67,4 +80,5 @@ fn every_default_is_spelled_out() {
     assert_eq!(json["routes"][0]["timeouts"]["idle"], "1m");
     assert_eq!(json["admin"]["address"], "127.0.0.1:9900");
     assert_eq!(json["access_log"], "off");
+    assert_eq!(json["explain_header"], "off");
 }

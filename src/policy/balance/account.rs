@@ -1,0 +1,73 @@
+//! Why a pick fell as it did, in a few words for whoever may know.
+//!
+//! Read off the candidates right after the pick: what another worker changes in between shows too.
+
+use super::{Balancer, least_response};
+use crate::config::Strategy;
+use crate::policy::endpoint::Candidate;
+
+impl Balancer {
+    /// As in `least_response: cost 1.00 of 3 (factor 1.00, W 1, 2 in flight)`. ASCII without control characters.
+    pub fn account(&self, strategy: &Strategy, picked: usize, key: Option<u64>) -> String {
+        let candidate = &self.candidates[picked];
+        let open = self.candidates.iter().filter(|candidate| candidate.weight > 0).count();
+        let (weight, busy) = (candidate.weight, candidate.state.in_flight());
+        let why = match (strategy, key) {
+            (Strategy::RoundRobin, _) => format!("turn, of {open}"),
+            (Strategy::Weighted, _) => format!("turn, W {weight}, of {open}"),
+            (Strategy::Random, _) => format!("drawn, W {weight}, of {open}"),
+            (Strategy::LeastConnections, _) => format!("{busy} in flight, W {weight}, of {open}"),
+            (Strategy::P2c, _) => format!("{busy} in flight, W {weight}, the less busy of two of {open}"),
+            (Strategy::LeastResponse, _) => cost(candidate, open),
+            (Strategy::ConsistentHash(_), Some(key)) => format!("hash {key:016x}, of {open}"),
+            (Strategy::ConsistentHash(_), None) => format!("no key, so drawn, W {weight}, of {open}"),
+        };
+        format!("{}: {why}", strategy.name())
+    }
+}
+
+fn cost(candidate: &Candidate, open: usize) -> String {
+    let state = &candidate.state;
+    let cold = if state.is_cold() { ", cold" } else { "" };
+    let streak = state.streak();
+    let failing = if streak > 0 { format!(", streak {streak}") } else { String::new() };
+    format!(
+        "cost {:.2} of {open} (factor {:.2}, W {}, {} in flight{cold}{failing})",
+        least_response::cost(candidate),
+        state.factor(),
+        candidate.weight,
+        state.in_flight()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::balance::testing::{STRATEGIES, candidates, load, warm};
+    use crate::policy::score::{Outcome, Score};
+
+    #[test]
+    fn every_strategy_accounts_for_its_pick_in_words_fit_for_a_header() {
+        for strategy in STRATEGIES {
+            let balancer = Balancer::new(&strategy, candidates(&[1, 2, 0]));
+            let account = balancer.account(&strategy, 1, Some(7));
+            assert!(account.starts_with(&format!("{}: ", strategy.name())), "{account}");
+            assert!(account.ends_with(" of 2") || account.contains(" of 2 ("), "{account}");
+            assert!(http::HeaderValue::from_str(&account).is_ok() && account.len() < 120, "{account}");
+        }
+    }
+
+    #[test]
+    fn the_account_of_least_response_has_what_the_pick_compared() {
+        let candidates = candidates(&[2, 1]);
+        let _guards = load(&candidates, &[3]);
+        let balancer = Balancer::new(&Strategy::LeastResponse, candidates.clone());
+        let account = || balancer.account(&Strategy::LeastResponse, 0, None);
+        assert!(account().contains("in flight, cold)"), "{}", account());
+        warm(&candidates);
+        candidates[0].state.publish(Score { factor: 1.5, samples: 1, ..Score::default() });
+        assert_eq!(account(), "least_response: cost 3.00 of 2 (factor 1.50, W 2, 3 in flight)");
+        candidates[0].state.observe(Outcome::Failure);
+        assert!(account().ends_with("3 in flight, streak 2)"), "{}", account());
+    }
+}
