@@ -25,6 +25,8 @@ pub struct EndpointState {
     factor: AtomicU32,
     cold: AtomicBool,
     streak: AtomicU32,
+    /// L, T and E of the score that `factor` comes from; shown, never compared.
+    parts: [AtomicU32; 3],
 }
 
 impl EndpointState {
@@ -35,6 +37,7 @@ impl EndpointState {
             factor: AtomicU32::new(1.0_f32.to_bits()),
             cold: AtomicBool::new(true),
             streak: AtomicU32::new(0),
+            parts: [1.0_f32; 3].map(|part| AtomicU32::new(part.to_bits())),
         }
     }
 
@@ -86,10 +89,17 @@ impl EndpointState {
         }
     }
 
+    /// L, T and E of the published score (see [`Score`]), for those who want to know what the factor is made of.
+    pub fn parts(&self) -> [f32; 3] {
+        self.parts.each_ref().map(|part| f32::from_bits(part.load(Relaxed)))
+    }
+
     /// Makes the aggregator's latest score the one that workers pick by.
     pub fn publish(&self, score: Score) {
         self.factor.store(score.factor.to_bits(), Relaxed);
         self.cold.store(score.is_cold(), Relaxed);
+        let parts = self.parts.iter().zip([score.ratio, score.fast, score.error]);
+        parts.for_each(|(part, value)| part.store(value.to_bits(), Relaxed));
     }
 }
 
@@ -171,8 +181,9 @@ mod tests {
         let state = EndpointState::new();
         assert_eq!(state.factor(), 1.0);
         assert!(state.is_cold());
-        state.publish(Score { factor: 2.5, samples: 3, ..Score::default() });
-        assert_eq!(state.factor(), 2.5);
+        assert_eq!(state.parts(), [1.0, 1.0, 1.0]);
+        state.publish(Score { factor: 2.5, samples: 3, ratio: 2.5, fast: 0.5, ..Score::default() });
+        assert_eq!((state.factor(), state.parts()), (2.5, [2.5, 0.5, 1.0]));
         assert!(!state.is_cold());
     }
 }

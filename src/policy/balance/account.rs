@@ -7,7 +7,7 @@ use crate::config::Strategy;
 use crate::policy::endpoint::Candidate;
 
 impl Balancer {
-    /// As in `least_response: cost 1.00 of 3 (factor 1.00, W 1, 2 in flight)`. ASCII without control characters.
+    /// As in `least_response: cost 1.00 of 3 (L 1.00, T 0.40, E 1.00, W 1, 2 in flight)`. ASCII without control characters.
     pub fn account(&self, strategy: &Strategy, picked: usize, key: Option<u64>) -> String {
         let candidate = &self.candidates[picked];
         let open = self.candidates.iter().filter(|candidate| candidate.weight > 0).count();
@@ -28,13 +28,13 @@ impl Balancer {
 
 fn cost(candidate: &Candidate, open: usize) -> String {
     let state = &candidate.state;
+    let [latency, fast, error] = state.parts();
     let cold = if state.is_cold() { ", cold" } else { "" };
     let streak = state.streak();
     let failing = if streak > 0 { format!(", streak {streak}") } else { String::new() };
     format!(
-        "cost {:.2} of {open} (factor {:.2}, W {}, {} in flight{cold}{failing})",
+        "cost {:.2} of {open} (L {latency:.2}, T {fast:.2}, E {error:.2}, W {}, {} in flight{cold}{failing})",
         least_response::cost(candidate),
-        state.factor(),
         candidate.weight,
         state.in_flight()
     )
@@ -65,8 +65,14 @@ mod tests {
         let account = || balancer.account(&Strategy::LeastResponse, 0, None);
         assert!(account().contains("in flight, cold)"), "{}", account());
         warm(&candidates);
-        candidates[0].state.publish(Score { factor: 1.5, samples: 1, ..Score::default() });
-        assert_eq!(account(), "least_response: cost 3.00 of 2 (factor 1.50, W 2, 3 in flight)");
+        candidates[0].state.publish(Score {
+            factor: 1.5,
+            ratio: 1.5,
+            fast: 0.4,
+            samples: 1,
+            ..Score::default()
+        });
+        assert_eq!(account(), "least_response: cost 3.00 of 2 (L 1.50, T 0.40, E 1.00, W 2, 3 in flight)");
         candidates[0].state.observe(Outcome::Failure);
         assert!(account().ends_with("3 in flight, streak 2)"), "{}", account());
     }
