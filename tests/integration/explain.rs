@@ -240,6 +240,33 @@ fn the_endpoint_of_a_hash_is_the_one_that_gets_the_request() {
 }
 
 #[test]
+fn an_owner_that_is_full_is_said_to_pass_the_request_on() {
+    let gate = Gate::default();
+    let origins = [holding(&gate), holding(&gate)];
+    let yaml = Yaml::of("consistent_hash, hash: { on: path }", &[&origins[0], &origins[1]]);
+    let proxy = yaml.start();
+    let held: Vec<_> = (0..8)
+        .map(|_| {
+            let mut client = proxy.client();
+            client.send("GET /held HTTP/1.1\r\nhost: a\r\n\r\n");
+            client
+        })
+        .collect();
+    let all = proxy.endpoints_when("shop", |all| all.iter().any(|one| one["in_flight"] == 8));
+    let (owner, other) = if all[0]["in_flight"] == 8 { (0, 1) } else { (1, 0) };
+    let said = explain(&proxy.path(), &["--admin", &admin_of(&proxy), "GET", "http://a/held"]);
+    let picks = format!(
+        "{}, the owner of this hash while endpoints and weights stay\n\
+         but now {}: the owner has more than 1.25 times its share in flight",
+        origins[owner].address(),
+        origins[other].address()
+    );
+    assert_eq!(said.part("picks"), picks, "{}", said.out);
+    gate.open();
+    drop(held);
+}
+
+#[test]
 fn the_client_that_a_trusted_proxy_names_is_hashed() {
     let (path, _directory) = file(
         &Yaml::new("strategy: consistent_hash, hash: { on: client_ip }, endpoints: [\"127.0.0.1:1\", \"127.0.0.1:2\"]")

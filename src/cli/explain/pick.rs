@@ -60,7 +60,7 @@ pub(super) fn explain(question: &Question<'_>, received: &Received<'_>, report: 
     }
 }
 
-/// Four digits and more tell costs apart; a cold endpoint on trial costs far more than any other.
+/// Two digits after the point, and no more than the size of what a cold endpoint on trial costs.
 pub(super) fn short(number: f64) -> String {
     if number.abs() < 1e6 { format!("{number:.2}") } else { format!("{number:.0e}") }
 }
@@ -93,12 +93,15 @@ fn by_cost(question: &Question<'_>, report: &mut Report) {
         report.line("", format!("next is {} with {}", next.name, short(*cost)));
     }
     if costs.len() > MANY {
-        report
-            .line("", "in a large pool a pick compares some that are drawn at random, so it may be another");
+        report.line("", "in a large pool a pick compares some drawn at random, so it may be another");
     }
-    report.line("", "cost: in flight and weight times the largest of L, T and age, over E; lower wins");
-    report
-        .line("", "L: quantile against the pool's, T: recent peak against the pool's, E: successes squared");
+    legend(entry, report);
+}
+
+fn legend(entry: &Entry, report: &mut Report) {
+    let slowness = if entry.cost.age.is_some() { "L, T and age" } else { "L and T" };
+    report.line("", format!("cost: load per weight times the largest of {slowness}, over E; lower wins"));
+    report.line("", "L: latency quantile, T: recent peak, both against the pool's; E: successes squared");
 }
 
 /// The owner of the hash, and who has it now if the owner is full.
