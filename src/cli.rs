@@ -9,6 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Admin, Config, render};
 use crate::process::{Options, Server, Source, log};
 
+mod admin_client;
+mod explain;
 mod proxy;
 
 /// A config that is refused, as with `nginx -t`.
@@ -35,6 +37,8 @@ enum Command {
     Proxy(proxy::Proxy),
     /// Say everything that is wrong with a config file. Exit 0 if nothing is, else 2.
     Check(Check),
+    /// Say which listener, route and endpoint a request would get, and why. Exit 0 if one would get it, else 1.
+    Explain(explain::Explain),
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +71,7 @@ pub fn run(cli: Cli) -> ExitCode {
         (None, Some(config)) => serve_file(config, cli.log.log_format),
         (Some(Command::Proxy(proxy)), _) => proxy::run(&proxy),
         (Some(Command::Check(check)), _) => check_file(&check.config),
+        (Some(Command::Explain(explain)), _) => explain::run(&explain),
         (None, None) => missing_command(),
     }
 }

@@ -15,6 +15,8 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use decode::{show_duration, show_size};
+pub(crate) use excerpt::plain;
 pub use load::{Loaded, MAX_FILE_BYTES, load, parse};
 pub use model::*;
 pub use problem::{Problem, Problems, Severity};

@@ -1,5 +1,6 @@
 //! Decisions without I/O: no tokio, no hyper; time and randomness are arguments.
 
+pub mod audience;
 pub mod balance;
 pub mod endpoint;
 pub mod forward;

@@ -10,13 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use crate::config::{self, Config, Connection, HashKey, Host, HostPort, Strategy, Timeouts};
+use crate::config::{self, Config, Connection, Host, HostPort, Strategy, Timeouts};
+use crate::policy::audience::Audience;
 use crate::policy::balance::Balancer;
 use crate::policy::endpoint::{Candidate, EndpointState};
 use crate::policy::forward::TrustedProxies;
 use crate::policy::route::RouteTable;
 use crate::policy::score::Settings;
 use crate::telemetry::access_log::AccessLog;
+
+mod routes;
 
 /// Names something in records and metrics for as long as any snapshot knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,6 +55,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Where finished requests are written, if anywhere.
     pub access_log: Option<Arc<AccessLog>>,
+    /// Who is told which endpoint was picked, if anybody.
+    pub audience: Option<Audience>,
 }
 
 /// What is done with the requests of one route.
@@ -63,10 +68,22 @@ pub struct Route {
     pub name: Arc<str>,
     /// Index into [`Snapshot::upstreams`].
     pub upstream: usize,
+    /// Its own way to pick among that upstream's endpoints, if it has one.
+    pub balancing: Option<Override>,
     /// How long it may take.
     pub timeouts: Timeouts,
     /// Bytes of a request body; `u64::MAX` for no bound.
     pub max_body: u64,
+}
+
+/// A strategy in place of the upstream's.
+#[derive(Debug, Clone)]
+pub struct Override {
+    /// As configured.
+    pub strategy: Strategy,
+    /// Picks an index into the upstream's endpoints, whose state it shares. Routes that balance the same upstream in
+    /// the same way share one.
+    pub balancer: Arc<Balancer>,
 }
 
 /// A named group of equivalent endpoints.
@@ -88,22 +105,19 @@ impl Upstream {
         &self.config.connection
     }
 
-    /// What requests are hashed by, for `consistent_hash`.
-    pub fn hash_key(&self) -> Option<&HashKey> {
-        match &self.config.strategy {
-            Strategy::ConsistentHash(key) => Some(key),
-            _ => None,
-        }
-    }
-
     /// How its endpoints are scored.
     pub fn settings(&self) -> Settings {
         Settings { least_response: self.config.least_response, slow_start: self.config.slow_start }
     }
 
+    /// An endpoint as balancers see it.
+    pub fn candidate(&self, endpoint: usize) -> &Candidate {
+        &self.balancer.candidates()[endpoint]
+    }
+
     /// The live state of an endpoint.
     pub fn state(&self, endpoint: usize) -> &Arc<EndpointState> {
-        &self.balancer.candidates()[endpoint].state
+        &self.candidate(endpoint).state
     }
 }
 
@@ -145,7 +159,7 @@ pub fn build(
     resolve: Resolve<'_>,
 ) -> Result<Snapshot, Vec<Unresolved>> {
     let upstreams = build_upstreams(&config, previous, resolve)?;
-    let routes = build_routes(&config, previous);
+    let routes = routes::build(&config, &upstreams, previous);
     Ok(Snapshot {
         generation: previous.map_or(1, |snapshot| snapshot.generation + 1),
         trusted: TrustedProxies::new(&config.trusted_proxies),
@@ -153,30 +167,9 @@ pub fn build(
         routes,
         upstreams,
         access_log,
+        audience: config.explain_header.clone().map(Audience::new),
         config: Arc::new(config),
     })
-}
-
-fn build_routes(config: &Config, previous: Option<&Snapshot>) -> Vec<Route> {
-    let upstreams: HashMap<&str, usize> = config
-        .upstreams
-        .iter()
-        .enumerate()
-        .map(|(index, upstream)| (upstream.name.as_str(), index))
-        .collect();
-    let known: HashMap<&str, &Route> =
-        previous.iter().flat_map(|snapshot| &snapshot.routes).map(|route| (&*route.name, route)).collect();
-    let build = |route: &config::Route| {
-        let carried = known.get(route.name.as_str());
-        Route {
-            id: carried.map_or_else(Id::next, |known| known.id),
-            name: carried.map_or_else(|| Arc::from(route.name.as_str()), |known| Arc::clone(&known.name)),
-            upstream: upstreams[route.upstream.as_str()],
-            timeouts: route.timeouts,
-            max_body: route.max_body.unwrap_or(u64::MAX),
-        }
-    };
-    config.routes.iter().map(build).collect()
 }
 
 fn build_upstreams(

@@ -1,7 +1,7 @@
 //! The handlers of the admin server.
 
 use std::sync::PoisonError;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use axum::Json;
 use axum::extract::State;
@@ -11,9 +11,12 @@ use serde_json::{Value, json};
 
 use super::App;
 use crate::config::render;
+use crate::policy::balance::cost;
+use crate::policy::endpoint::Candidate;
 use crate::policy::latency::LatencyWindow;
+use crate::policy::score::Score;
 use crate::process::control::Cause;
-use crate::snapshot::Upstream;
+use crate::snapshot::{Snapshot, Upstream};
 use crate::telemetry::aggregate::PoolFigures;
 use crate::telemetry::metrics;
 
@@ -72,16 +75,30 @@ pub(super) async fn upstreams(State(app): State<App>) -> Json<Value> {
     let snapshot = app.control.snapshot();
     let figures = app.control.figures().lock().unwrap_or_else(PoisonError::into_inner);
     let pools = snapshot.upstreams.iter().zip(&figures.pools);
-    let upstreams: Vec<Value> = pools.map(|(upstream, pool)| describe(upstream, pool)).collect();
+    let overrides = overrides(&snapshot);
+    let upstreams: Vec<Value> =
+        pools.zip(overrides).map(|((upstream, pool), routes)| describe(upstream, pool, &routes)).collect();
     Json(json!({ "generation": snapshot.generation, "upstreams": upstreams }))
 }
 
-fn describe(upstream: &Upstream, pool: &PoolFigures) -> Value {
+/// The routes with a strategy of their own, by upstream.
+fn overrides(snapshot: &Snapshot) -> Vec<Vec<Value>> {
+    let mut found = vec![Vec::new(); snapshot.upstreams.len()];
+    for route in &snapshot.routes {
+        if let Some(own) = &route.balancing {
+            found[route.upstream].push(json!({ "route": &*route.name, "strategy": own.strategy.name() }));
+        }
+    }
+    found
+}
+
+fn describe(upstream: &Upstream, pool: &PoolFigures, overrides: &[Value]) -> Value {
     let endpoints = 0..upstream.endpoints.len().min(pool.endpoints.len());
     let endpoints: Vec<Value> = endpoints.map(|index| describe_endpoint(upstream, index, pool)).collect();
     json!({
         "name": &*upstream.name,
         "strategy": upstream.config.strategy.name(),
+        "overrides": overrides,
         "window_seconds": upstream.config.least_response.window.as_secs_f64(),
         "endpoints": endpoints,
     })
@@ -102,8 +119,35 @@ fn describe_endpoint(upstream: &Upstream, index: usize, pool: &PoolFigures) -> V
         "p50_ms": p50,
         "p90_ms": p90,
         "p99_ms": p99,
-        "cost_factor": figures.score.map(|score| score.factor),
+        "cost_factor": figures.score.map(|score| decimal(score.factor)),
+        "cost": cost_parts(upstream.candidate(index), figures.score.unwrap_or_default()),
     })
+}
+
+/// What `least_response` compares, and what it is made of. The parts from the window are those that the balancer was
+/// told last; an endpoint that never had a request has them too, as the balancer has.
+fn cost_parts(candidate: &Candidate, score: Score) -> Value {
+    let (state, now) = (&candidate.state, Instant::now());
+    json!({
+        "total": decimal(cost(candidate, now)),
+        "factor": decimal(state.factor()),
+        "latency": decimal(score.tail),
+        "mean": decimal(score.mean),
+        "fast": decimal(score.fast),
+        "age": decimal(state.age(now)),
+        "error": decimal(score.error),
+        "ramp": decimal(score.ramp),
+        "weight": candidate.weight,
+        "in_flight": state.in_flight(),
+        "samples": score.samples,
+        "penalty": state.penalty(),
+        "cold": state.is_cold(),
+    })
+}
+
+/// As the shortest decimal that is this number: 1.3, and not 1.2999999523162842. `null` for what is infinite.
+fn decimal(number: f32) -> Option<f64> {
+    number.to_string().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 fn state(weight: u32, failed_in_a_row: u32) -> &'static str {

@@ -11,6 +11,7 @@ mod path;
 mod process;
 mod route;
 mod route_match;
+mod strategy;
 mod units;
 mod upstream;
 mod value;
@@ -22,7 +23,7 @@ use fields::Fields;
 use value::{Context, Value};
 
 pub(super) use env::Env;
-pub(super) use units::{show_duration, show_size};
+pub(crate) use units::{show_duration, show_size};
 
 /// The config if there is no error in it, and everything found on the way.
 pub(super) fn decode(root: &Node, env: Env<'_>) -> (Option<Config>, Findings) {
@@ -79,6 +80,7 @@ fn process_wide(fields: &mut Fields<'_>, config: &mut Config) {
     config.workers = fields.get("workers", process::workers).unwrap_or_default();
     config.trusted_proxies = fields.get("trusted_proxies", process::trusted_proxies).unwrap_or_default();
     config.access_log = fields.get("access_log", process::access_log).unwrap_or_default();
+    config.explain_header = fields.get("explain_header", process::explain_header).flatten();
     config.shutdown = fields.get("shutdown", process::shutdown).unwrap_or_default();
 }
 

@@ -28,8 +28,24 @@ pub(super) fn quoted(value: &str) -> String {
 }
 
 /// All of `text` without characters that a terminal would obey.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     escape(text.chars())
+}
+
+/// The line with stars for all that stands behind a `token:` in it; as long as before, so that a caret still fits.
+pub(super) fn without_secrets(line: &str) -> String {
+    let Some(secret) = line.match_indices("token").find_map(|(at, key)| value_after(line, at + key.len()))
+    else {
+        return line.to_owned();
+    };
+    let (shown, hidden) = line.split_at(secret);
+    shown.chars().chain(hidden.chars().map(|c| if c == ' ' { c } else { '*' })).collect()
+}
+
+/// Where the value of the key that ends at `end` begins, if a key ends there.
+fn value_after(line: &str, end: usize) -> Option<usize> {
+    let rest = line[end..].trim_start_matches(['"', '\'']).trim_start().strip_prefix(':')?;
+    Some(line.len() - rest.len())
 }
 
 /// The part of `line` around `column` (in characters, from 1), and how far into it the caret belongs.

@@ -30,6 +30,8 @@ pub struct Config {
     pub admin: Admin,
     /// Where each finished request is written.
     pub access_log: AccessLog,
+    /// Who is told which endpoint was picked. Default: nobody.
+    pub explain_header: Option<ExplainHeader>,
     /// How the process stops.
     pub shutdown: Shutdown,
 }
@@ -127,6 +129,14 @@ impl Strategy {
             Self::P2c => "p2c",
             Self::LeastResponse => "least_response",
             Self::ConsistentHash(_) => "consistent_hash",
+        }
+    }
+
+    /// What requests are hashed by, for `consistent_hash`.
+    pub fn hash_key(&self) -> Option<&HashKey> {
+        match self {
+            Self::ConsistentHash(key) => Some(key),
+            _ => None,
         }
     }
 }
@@ -252,6 +262,8 @@ pub struct Route {
     pub matches: RouteMatch,
     /// The name of the upstream that answers.
     pub upstream: String,
+    /// The rule that picks an endpoint for this route, in place of the upstream's.
+    pub strategy: Option<Strategy>,
     /// How long it may take.
     pub timeouts: Timeouts,
     /// Bytes of a request body, 0 to 1 TiB; more is answered 413. `None`: no bound.
@@ -361,6 +373,40 @@ pub enum LogFormat {
     Json,
     /// Apache's and nginx's combined format.
     Combined,
+}
+
+/// `explain_header`: whose answers carry `x-tillgate-endpoint`. At least one of the two is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExplainHeader {
+    /// Who sends this in `x-tillgate-token`.
+    pub token: Option<Secret>,
+    /// Peers with an address in one of these networks.
+    pub addresses: Vec<IpNet>,
+}
+
+/// A text that is shown to nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// What stands for it wherever it would be shown. No config may have it for a secret: it is too short.
+    pub const SHOWN: &'static str = "***";
+
+    /// Hides a text.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::SHOWN)
+    }
 }
 
 /// `shutdown`.

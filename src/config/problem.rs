@@ -35,7 +35,7 @@ pub struct Problem {
     pub message: String,
     /// What to write instead.
     pub hint: Option<String>,
-    /// The source line, empty for a problem of the file as a whole. Not serialized: it may hold a secret.
+    /// The source line without a token, empty for a problem of the file as a whole. Not serialized: it may hold a secret.
     #[serde(skip)]
     pub source: String,
 }
@@ -166,7 +166,7 @@ impl Finding {
         let Position { line, column } = position.unwrap_or(Position { line: 0, column: 0 });
         let source = line.checked_sub(1).and_then(|i| lines.get(i)).copied().unwrap_or_default();
         let Self { severity, message, hint, .. } = self;
-        Problem { severity, line, column, message, hint, source: source.to_owned() }
+        Problem { severity, line, column, message, hint, source: excerpt::without_secrets(source) }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The config as a file again, with every default spelled out. What it prints reads back to the same config.
+//! The config as a file again, with every default spelled out. What it prints reads back to the same config,
+//! save that secrets are hidden.
 
 use std::time::Duration;
 
@@ -6,8 +7,9 @@ use serde::{Serialize, Serializer};
 
 use super::decode::{show_duration, show_size};
 use super::model::{
-    AccessLog, Admin, Config, Connection, Endpoint, HashKey, HostPattern, LeastResponse, Limits, Listener,
-    LogFormat, LogTarget, PathPattern, Route, RouteMatch, Strategy, Timeouts, Upstream, Workers,
+    AccessLog, Admin, Config, Connection, Endpoint, ExplainHeader, HashKey, HostPattern, LeastResponse,
+    Limits, Listener, LogFormat, LogTarget, PathPattern, Route, RouteMatch, Secret, Strategy, Timeouts,
+    Upstream, Workers,
 };
 use super::yaml;
 
@@ -61,8 +63,17 @@ fn escaped(doc: Doc) -> Doc {
 }
 
 fn file(config: &Config) -> Doc {
-    let Config { workers, trusted_proxies, listeners, upstreams, routes, admin, access_log, shutdown } =
-        config;
+    let Config {
+        workers,
+        trusted_proxies,
+        listeners,
+        upstreams,
+        routes,
+        admin,
+        access_log,
+        explain_header,
+        shutdown,
+    } = config;
     map([
         ("workers", workers_doc(*workers)),
         ("trusted_proxies", Doc::List(trusted_proxies.iter().map(text).collect())),
@@ -71,6 +82,7 @@ fn file(config: &Config) -> Doc {
         ("routes", Doc::List(routes.iter().map(route_doc).collect())),
         ("admin", admin_doc(admin)),
         ("access_log", access_log_doc(access_log)),
+        ("explain_header", explain_header_doc(explain_header.as_ref())),
         ("shutdown", map([("drain_timeout", duration(shutdown.drain_timeout))])),
     ])
 }
@@ -107,14 +119,10 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
         ("idle_timeout", duration(*idle_timeout)),
         ("max_idle", whole(*max_idle)),
     ];
-    let hash = match &upstream.strategy {
-        Strategy::ConsistentHash(key) => Some(hash_doc(key)),
-        _ => None,
-    };
     optional_map([
         ("strategy", Some(text(upstream.strategy.name()))),
         ("least_response", Some(map(tuning))),
-        ("hash", hash),
+        ("hash", upstream.strategy.hash_key().map(hash_doc)),
         ("slow_start", Some(upstream.slow_start.map_or_else(|| text("off"), duration))),
         ("endpoints", Some(Doc::List(upstream.endpoints.iter().map(endpoint_doc).collect()))),
         ("protocol", Some(text("http1"))),
@@ -138,11 +146,13 @@ fn endpoint_doc(endpoint: &Endpoint) -> Doc {
 }
 
 fn route_doc(route: &Route) -> Doc {
-    let Timeouts { request, idle } = route.timeouts;
+    let (strategy, Timeouts { request, idle }) = (route.strategy.as_ref(), route.timeouts);
     optional_map([
         ("name", Some(text(&route.name))),
         ("match", Some(match_doc(&route.matches))),
         ("upstream", Some(text(&route.upstream))),
+        ("strategy", strategy.map(|strategy| text(strategy.name()))),
+        ("hash", strategy.and_then(Strategy::hash_key).map(hash_doc)),
         (
             "timeouts",
             Some(optional_map([("request", request.map(duration)), ("idle", Some(duration(idle)))])),
@@ -210,6 +220,15 @@ fn access_log_doc(log: &AccessLog) -> Doc {
         LogFormat::Combined => "combined",
     };
     map([("path", path), ("format", text(format))])
+}
+
+/// A file that is made of this has to be given the token again.
+fn explain_header_doc(header: Option<&ExplainHeader>) -> Doc {
+    let Some(ExplainHeader { token, addresses }) = header else { return text("off") };
+    optional_map([
+        ("token", token.as_ref().map(|_| text(Secret::SHOWN))),
+        ("addresses", Some(Doc::List(addresses.iter().map(text).collect()))),
+    ])
 }
 
 fn named<T>(list: &[T], entry: impl Fn(&T) -> (&String, Doc)) -> Doc {

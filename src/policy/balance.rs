@@ -4,6 +4,7 @@
 //! `Balancer::pick`; the laws in `balance/laws.rs` then hold it to what every strategy must do. A pick never
 //! allocates, never locks, and never blocks on another worker.
 
+mod account;
 mod alias;
 mod consistent_hash;
 mod least_connections;
@@ -19,6 +20,7 @@ mod weighted;
 use std::time::Instant;
 
 pub use self::consistent_hash::hash_key;
+pub use self::least_response::cost;
 use self::maglev::Table;
 use self::open::Open;
 use self::random::Random;

@@ -36,6 +36,8 @@ pub struct EndpointState {
     waiting: Waiting,
     /// What the ages of requests are counted from.
     born: Instant,
+    /// L, M, T and E of the score that `factor` comes from; shown, never compared.
+    parts: [AtomicU32; 4],
 }
 
 impl EndpointState {
@@ -51,6 +53,7 @@ impl EndpointState {
             cold: AtomicBool::new(true),
             failed: AtomicU32::new(0),
             penalty: AtomicU32::new(0),
+            parts: [1.0_f32; 4].map(|part| AtomicU32::new(part.to_bits())),
         }
     }
 
@@ -141,12 +144,19 @@ impl EndpointState {
         self.penalty.store(0, Relaxed);
     }
 
+    /// L, M, T and E of the published score (see [`Score`]), for those who want to know what the factor is made of.
+    pub fn parts(&self) -> [f32; 4] {
+        self.parts.each_ref().map(|part| f32::from_bits(part.load(Relaxed)))
+    }
+
     /// Makes the aggregator's latest score the one that workers pick by.
     pub fn publish(&self, score: Score) {
         self.factor.store(score.factor.to_bits(), Relaxed);
         self.patience_us.store(score.patience_us.to_bits(), Relaxed);
         self.cold.store(score.is_cold(), Relaxed);
         self.wants_probe.store(score.probe, Relaxed);
+        let parts = self.parts.iter().zip([score.tail, score.mean, score.fast, score.error]);
+        parts.for_each(|(part, value)| part.store(value.to_bits(), Relaxed));
     }
 }
 
@@ -278,8 +288,9 @@ mod tests {
         let state = EndpointState::new(Instant::now());
         assert_eq!(state.factor(), 1.0);
         assert!(state.is_cold());
-        state.publish(Score { factor: 2.5, samples: 3, ..Score::default() });
-        assert_eq!(state.factor(), 2.5);
+        assert_eq!(state.parts(), [1.0; 4]);
+        state.publish(Score { factor: 2.5, samples: 3, tail: 2.5, fast: 0.5, ..Score::default() });
+        assert_eq!((state.factor(), state.parts()), (2.5, [2.5, 1.0, 0.5, 1.0]));
         assert!(!state.is_cold());
     }
 }

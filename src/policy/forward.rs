@@ -19,6 +19,7 @@ mod sticky;
 #[cfg(test)]
 mod tests;
 
+use super::audience::X_TILLGATE_TOKEN;
 use present::Present;
 
 pub use client::{TrustedProxies, client_address};
@@ -27,6 +28,9 @@ pub use sticky::sticky_value;
 
 /// Names a request in the logs of everybody it passes.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Says which endpoint was picked and why, to those who may know.
+pub static X_TILLGATE_ENDPOINT: HeaderName = HeaderName::from_static("x-tillgate-endpoint");
 
 /// Bytes of a request id that is taken over from a trusted peer.
 const LONGEST_REQUEST_ID: usize = 128;
@@ -52,6 +56,7 @@ pub fn prepare_request(headers: &mut HeaderMap, ctx: &ForwardContext<'_>) {
     let present = Present::of(headers);
     let wants_trailers = present.has(Present::TE) && hop_by_hop::wants_trailers(headers);
     hop_by_hop::strip(headers, present);
+    strip_own(headers, present);
     if wants_trailers {
         // RFC 9110 section 10.1.4: who sends TE says so in Connection.
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -71,6 +76,16 @@ pub fn prepare_request(headers: &mut HeaderMap, ctx: &ForwardContext<'_>) {
 pub fn prepare_response(headers: &mut HeaderMap) {
     let present = Present::of(headers);
     hop_by_hop::strip(headers, present);
+    strip_own(headers, present);
+}
+
+/// What is said between a client and Tillgate, and by no endpoint: the token would be told to it, and the name of an
+/// endpoint could be another's.
+fn strip_own(headers: &mut HeaderMap, present: Present) {
+    if present.has(Present::OWN) {
+        headers.remove(&X_TILLGATE_TOKEN);
+        headers.remove(&X_TILLGATE_ENDPOINT);
+    }
 }
 
 /// An HTTP/2 request may have none, and an HTTP/1 endpoint needs one.

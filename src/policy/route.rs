@@ -11,6 +11,7 @@ use http::{HeaderMap, Method};
 use crate::config::RouteMatch;
 
 mod candidate;
+pub mod conditions;
 mod hosts;
 mod paths;
 mod prefixes;

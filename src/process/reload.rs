@@ -140,7 +140,7 @@ pub fn digest(source: &Source) -> Option<Digest> {
 }
 
 /// Every address the system knows for a name, in its order.
-fn resolve(name: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+pub(crate) fn resolve(name: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
     Ok((name, port).to_socket_addrs()?.collect())
 }
 

@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 use http::response::Builder;
-use http::{HeaderMap, Response, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 
 use super::body::ResponseBody;
 use super::exchange::Exchange;
+use super::view::Balancing;
+use crate::policy::balance::Hint;
 use crate::policy::reason::{Reason, Sent};
+use crate::snapshot::Endpoint;
 
 /// The header that says why.
 pub const REASON: &str = "x-tillgate-reason";
@@ -45,6 +48,14 @@ pub fn accepts_json(headers: &HeaderMap) -> bool {
 }
 
 const JSON: &[u8] = b"application/json";
+
+/// Which endpoint was picked for a request, and why: the value of `x-tillgate-endpoint`.
+#[cold]
+pub fn account(endpoint: &Endpoint, balancing: Balancing<'_>, picked: usize, hint: Hint) -> HeaderValue {
+    let why = balancing.balancer.account(balancing.strategy, picked, hint);
+    let account = format!("{}; {why}", endpoint.name);
+    HeaderValue::try_from(account).expect("addresses, numbers and words of this crate are visible ASCII")
+}
 
 /// Answers the client, and closes the exchange.
 pub fn refuse(refusal: Refusal, json: bool, mut exchange: Box<Exchange>) -> Response<ResponseBody> {

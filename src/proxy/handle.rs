@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use http::{Method, Request, Response, StatusCode, Version, header};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use super::answer::{self, Refusal};
@@ -12,11 +13,11 @@ use super::exchange::Exchange;
 use super::received::Received;
 use super::rewrite::rewrite;
 use super::send::{request_body, send};
-use super::view::{UpstreamView, View, Worker};
+use super::view::{Balancing, View, Worker};
 use crate::net::downstream::{Connection, Flaw};
 use crate::net::pool::Lease;
 use crate::policy::balance::Hint;
-use crate::policy::forward::prepare_response;
+use crate::policy::forward::{X_TILLGATE_ENDPOINT, prepare_response};
 use crate::policy::head::Framing;
 use crate::policy::reason::{Reason, Sent};
 use crate::snapshot::{Id, Route};
@@ -47,10 +48,15 @@ pub async fn handle(
     if request.version() == Version::HTTP_10 {
         service.connection.reset_unless_written();
     }
-    match forward(&service, &mut exchange, flaw, request).await {
-        Ok((response, lease)) => Ok(pass_back(&service, response, lease, exchange).await),
-        Err(refusal) => Ok(answer::refuse(refusal, json, exchange)),
+    let mut account = None;
+    let mut response = match forward(&service, &mut exchange, flaw, request, &mut account).await {
+        Ok((response, lease)) => pass_back(&service, response, lease, exchange).await,
+        Err(refusal) => answer::refuse(refusal, json, exchange),
+    };
+    if let Some(account) = account {
+        response.headers_mut().insert(&X_TILLGATE_ENDPOINT, account);
     }
+    Ok(response)
 }
 
 async fn forward(
@@ -58,21 +64,27 @@ async fn forward(
     exchange: &mut Exchange,
     flaw: Option<Flaw>,
     request: Request<Incoming>,
+    account: &mut Option<HeaderValue>,
 ) -> Result<(Response<Incoming>, Lease<RequestBody>), Refusal> {
     let (mut parts, incoming) = request.into_parts();
     let view = service.worker.view();
     let client = exchange.open_log(&view.snapshot, service.connection.peer.ip(), &parts);
     let received = Received::check(&parts, flaw)?;
-    let route = find_route(&view, &received)?;
+    let index = find_route(&view, &received)?;
+    let route = &view.snapshot.routes[index];
     exchange.routed(route);
     admit(route, &received)?;
-    let upstream = view.upstream(route.upstream);
+    let (upstream, balancing) = (view.upstream(route.upstream), view.balancing(index));
     let hint = Hint {
         now: exchange.started(),
-        key: received.sticky_key(&upstream.upstream, client),
+        key: received.sticky_key(balancing.strategy, client),
         safe: matches!(parts.method, Method::GET | Method::HEAD),
     };
-    let endpoint = pick(service, exchange, upstream, hint)?;
+    let endpoint = pick(service, balancing, hint)?;
+    if is_told(service, &view, &parts) {
+        *account = Some(answer::account(&upstream.upstream.endpoints[endpoint], balancing, endpoint, hint));
+    }
+    exchange.sent_to(&upstream.upstream, endpoint);
     let outgoing = received.outgoing();
     let body = request_body(service, exchange, &outgoing, route.max_body, incoming).await;
     rewrite(service, &view.snapshot, upstream, endpoint, outgoing, &mut parts);
@@ -83,9 +95,8 @@ async fn forward(
     Ok((response, lease))
 }
 
-fn find_route<'a>(view: &'a View, received: &Received<'_>) -> Result<&'a Route, Reason> {
-    let found = view.snapshot.table.find(&received.head());
-    found.map(|index| &view.snapshot.routes[index]).ok_or(Reason::NoRoute)
+fn find_route(view: &View, received: &Received<'_>) -> Result<usize, Reason> {
+    view.snapshot.table.find(&received.head()).ok_or(Reason::NoRoute)
 }
 
 /// A body that says it is too large is refused before any of it is read.
@@ -96,17 +107,15 @@ fn admit(route: &Route, received: &Received<'_>) -> Result<(), Reason> {
     }
 }
 
-fn pick(
-    service: &Service,
-    exchange: &mut Exchange,
-    view: &UpstreamView,
-    hint: Hint,
-) -> Result<usize, Reason> {
-    let (mut cursor, mut rng) = (view.cursor.borrow_mut(), service.worker.rng.borrow_mut());
-    let upstream = &view.upstream;
-    let picked = upstream.balancer.pick(&mut cursor, hint, |_| true, &mut rng).ok_or(Reason::NoEndpoint)?;
-    exchange.sent_to(upstream, picked);
-    Ok(picked)
+fn pick(service: &Service, balancing: Balancing<'_>, hint: Hint) -> Result<usize, Reason> {
+    let (mut cursor, mut rng) = (balancing.cursor.borrow_mut(), service.worker.rng.borrow_mut());
+    balancing.balancer.pick(&mut cursor, hint, |_| true, &mut rng).ok_or(Reason::NoEndpoint)
+}
+
+/// Whether the client may know which endpoint is picked.
+fn is_told(service: &Service, view: &View, parts: &Parts) -> bool {
+    let peer = service.connection.peer.ip();
+    view.snapshot.audience.as_ref().is_some_and(|audience| audience.includes(peer, &parts.headers))
 }
 
 /// Nobody asked to switch protocols: `Upgrade` does not go through.

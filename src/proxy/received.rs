@@ -7,6 +7,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode};
 
 use super::answer::Refusal;
+use crate::config::Strategy;
 use crate::net::downstream::Flaw;
 use crate::policy::balance::hash_key;
 use crate::policy::forward::sticky_value;
@@ -14,7 +15,6 @@ use crate::policy::head::{self, Checked, Framing, HeadError, Target};
 use crate::policy::path::{self, NormalPath, PathError};
 use crate::policy::reason::Reason;
 use crate::policy::route::Head;
-use crate::snapshot::Upstream;
 
 /// A head that has passed every check.
 #[derive(Debug)]
@@ -68,9 +68,9 @@ impl<'a> Received<'a> {
         self.checked.body
     }
 
-    /// The hash of what an upstream with `consistent_hash` sticks to, if the request has it.
-    pub fn sticky_key(&self, upstream: &Upstream, client: IpAddr) -> Option<u64> {
-        let value = upstream.hash_key().and_then(|key| sticky_value(key, &self.head(), client))?.into_owned();
+    /// The hash of what `consistent_hash` sticks to, if the request has it.
+    pub fn sticky_key(&self, strategy: &Strategy, client: IpAddr) -> Option<u64> {
+        let value = strategy.hash_key().and_then(|key| sticky_value(key, &self.head(), client))?.into_owned();
         Some(hash_key(&value))
     }
 

@@ -11,10 +11,11 @@ use arc_swap::{ArcSwap, Cache};
 use http::HeaderValue;
 
 use super::body::RequestBody;
+use crate::config::Strategy;
 use crate::net::pool::Pool;
 use crate::net::timers::Timers;
-use crate::policy::balance::Cursor;
-use crate::snapshot::{Id, Snapshot, Upstream};
+use crate::policy::balance::{Balancer, Cursor};
+use crate::snapshot::{Id, Route, Snapshot, Upstream};
 use crate::telemetry::recorder::Recorder;
 
 /// What one worker has to serve requests with.
@@ -92,6 +93,19 @@ pub struct View {
     /// The snapshot.
     pub snapshot: Arc<Snapshot>,
     upstreams: Vec<UpstreamView>,
+    /// The places of routes' own balancers, index by index the routes.
+    cursors: Vec<Option<RefCell<Cursor>>>,
+}
+
+/// How the requests of one route are balanced on this worker.
+#[derive(Debug, Clone, Copy)]
+pub struct Balancing<'a> {
+    /// As configured.
+    pub strategy: &'a Strategy,
+    /// The strategy at work.
+    pub balancer: &'a Balancer,
+    /// The balancer's place.
+    pub cursor: &'a RefCell<Cursor>,
 }
 
 /// One worker's state of one upstream.
@@ -99,8 +113,7 @@ pub struct View {
 pub struct UpstreamView {
     /// The upstream.
     pub upstream: Arc<Upstream>,
-    /// The balancer's place.
-    pub cursor: RefCell<Cursor>,
+    cursor: RefCell<Cursor>,
     /// Connections, index by index the upstream's endpoints.
     pub pools: Vec<Rc<Pool<RequestBody>>>,
 }
@@ -110,7 +123,22 @@ impl View {
         let known = previous.map(View::pools_by_id).unwrap_or_default();
         let upstreams = snapshot.upstreams.iter();
         let upstreams = upstreams.map(|upstream| UpstreamView::new(upstream, &known, rng)).collect();
-        Self { snapshot, upstreams }
+        let mut cursor = |route: &Route| {
+            let own = route.balancing.as_ref()?;
+            Some(RefCell::new(own.balancer.cursor(rng)))
+        };
+        let cursors = snapshot.routes.iter().map(&mut cursor).collect();
+        Self { snapshot, upstreams, cursors }
+    }
+
+    /// How a request of this route is balanced: the route's own way, or its upstream's.
+    pub fn balancing(&self, route: usize) -> Balancing<'_> {
+        let (own, cursor) = (&self.snapshot.routes[route], &self.cursors[route]);
+        if let (Some(own), Some(cursor)) = (&own.balancing, cursor) {
+            return Balancing { strategy: &own.strategy, balancer: &own.balancer, cursor };
+        }
+        let UpstreamView { upstream, cursor, .. } = &self.upstreams[own.upstream];
+        Balancing { strategy: &upstream.config.strategy, balancer: &upstream.balancer, cursor }
     }
 
     /// The upstream that a route's index names.

@@ -51,6 +51,72 @@ fn percentiles_are_null_without_a_sample_and_in_order_with_some() {
 }
 
 #[test]
+fn the_cost_is_shown_with_its_parts_from_the_start() {
+    let parts =
+        ["total", "factor", "latency", "fast", "error", "weight", "in_flight", "samples", "streak", "cold"];
+    let gate = Gate::default();
+    let (held, idle, drained) = (Origin::behind(&gate), Origin::answering(OK), Origin::answering(OK));
+    let endpoints = format!(
+        "[ {{ address: \"{}\", weight: 2 }}, \"{}\", {{ address: \"{}\", weight: 0 }} ]",
+        held.address(),
+        idle.address(),
+        drained.address()
+    );
+    let proxy = Yaml::new(&format!("strategy: least_response, endpoints: {endpoints}")).start();
+    let cold = proxy.endpoints_when("shop", |_| true);
+    cold.iter().for_each(|one| has(&one["cost"], &parts));
+    assert_eq!((&cold[0]["cost"]["total"], &cold[1]["cost"]["total"]), (&json!(0.5), &json!(1.0)));
+    assert_eq!((&cold[0]["cost"]["cold"], &cold[0]["cost"]["latency"]), (&json!(true), &json!(1.0)));
+    assert_eq!((&cold[2]["cost"]["total"], &cold[2]["cost"]["weight"]), (&Value::Null, &json!(0)));
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n");
+    let busy = proxy.endpoints_when("shop", |all| all[0]["cost"]["in_flight"] == 1);
+    assert!(
+        busy[0]["cost"]["total"].as_f64() > Some(1e10),
+        "cold and on trial, so the last choice: {busy:?}"
+    );
+    gate.open();
+    assert_eq!(client.response().status(), 200);
+    // Warm, and alone in being so: what is usual here is its own latency.
+    let warm = proxy.endpoints_when("shop", |all| all[0]["cost"]["samples"] == 1 && all[0]["in_flight"] == 0);
+    assert_eq!(
+        (&warm[0]["cost"]["cold"], &warm[0]["cost"]["total"]),
+        (&json!(false), &json!(0.5)),
+        "{warm:?}"
+    );
+}
+
+#[test]
+fn the_total_cost_is_what_requests_go_by() {
+    let (slow, quick) = (sleeping(30), sleeping(1));
+    let proxy = Yaml::of("least_response, least_response: { min_samples: 1 }", &[&slow, &quick]).start();
+    let mut client = proxy.client();
+    let all = crate::support::eventually("a difference", || {
+        assert_eq!(client.get("/").status(), 200);
+        let all = proxy.endpoints_when("shop", |all| all.iter().all(|one| one["in_flight"] == 0));
+        (all[0]["cost"]["total"].as_f64() > Some(2.0) && all[1]["cost"]["samples"] != 0).then_some(all)
+    });
+    let number = |index: usize, key: &str| all[index]["cost"][key].as_f64().expect("a number");
+    assert!(number(0, "latency").max(number(0, "fast")) > 2.0, "{all:?}");
+    assert_eq!(number(1, "total"), 1.0, "{all:?}");
+    let before = slow.requests().len();
+    (0..20).for_each(|_| drop(client.get("/")));
+    // A few may go there to see whether it still is slow.
+    let more = slow.requests().len() - before;
+    assert!(more <= 3, "{more} of 20 went to the dearer one while the other was idle");
+}
+
+/// Answers each request after that many milliseconds.
+fn sleeping(millis: u64) -> Origin {
+    Origin::start(move |visit| {
+        while visit.request().is_some() {
+            std::thread::sleep(std::time::Duration::from_millis(millis));
+            visit.send(OK);
+        }
+    })
+}
+
+#[test]
 fn a_request_that_hangs_is_in_flight_until_its_client_goes_away() {
     let origin = Origin::behind(&Gate::default());
     let proxy = Yaml::of("random", &[&origin]).start();

@@ -38,7 +38,7 @@ fn ask(web: SocketAddr, client: u64, keep: bool, stop: &AtomicBool, sent: &Atomi
 }
 
 /// Runs `change` while clients ask. Returns how many requests were answered.
-fn under_load(web: SocketAddr, change: impl FnOnce(&AtomicU64)) -> u64 {
+pub(super) fn under_load(web: SocketAddr, change: impl FnOnce(&AtomicU64)) -> u64 {
     let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         // Clients stop even when the change panics, so that the test ends.
@@ -66,7 +66,7 @@ impl Drop for Stop<'_> {
 }
 
 /// Waits until more requests have been answered, so that each change meets traffic.
-fn let_some_through(sent: &AtomicU64) {
+pub(super) fn let_some_through(sent: &AtomicU64) {
     let before = sent.load(Ordering::Relaxed);
     crate::support::eventually("traffic", || (sent.load(Ordering::Relaxed) >= before + 10).then_some(()));
 }

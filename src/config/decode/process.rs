@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,8 +12,11 @@ use super::address;
 use super::fields::Fields;
 use super::value::Value;
 use crate::config::excerpt::quoted;
-use crate::config::model::{AccessLog, Admin, LogFormat, LogTarget, Shutdown, Workers};
+use crate::config::model::{
+    AccessLog, Admin, ExplainHeader, LogFormat, LogTarget, Secret, Shutdown, Workers,
+};
 use crate::config::node::Data;
+use crate::config::problem::Severity;
 
 pub(super) fn workers(value: Value<'_>) -> Option<Workers> {
     if matches!(&value.node.data, Data::Text(text) if text == "auto") {
@@ -26,7 +30,11 @@ pub(super) fn workers(value: Value<'_>) -> Option<Workers> {
 }
 
 pub(super) fn trusted_proxies(value: Value<'_>) -> Option<Vec<IpNet>> {
-    Some(value.items("trusted proxy")?.filter_map(network).collect())
+    networks(value, "trusted proxy")
+}
+
+fn networks<'a>(value: Value<'a>, item: &'a str) -> Option<Vec<IpNet>> {
+    Some(value.items(item)?.filter_map(network).collect())
 }
 
 /// `10.0.0.0/8`, or one address.
@@ -114,6 +122,55 @@ fn log_target(value: Value<'_>) -> Option<LogTarget> {
         ),
     }
 }
+
+/// `Some(None)` for `off`.
+pub(super) fn explain_header(value: Value<'_>) -> Option<Option<ExplainHeader>> {
+    const EXAMPLE: &str =
+        "write `explain_header: { addresses: [127.0.0.0/8] }`, with or instead of it `token: \"${TOKEN}\"`";
+    if value.is_off() {
+        return Some(None);
+    }
+    if !matches!(value.node.data, Data::Map(_)) {
+        return value.refuse_hint("`explain_header` must be a map or `off`", EXAMPLE);
+    }
+    let mut fields = Fields::open(value)?;
+    let given = fields.has("token") || fields.has("addresses");
+    let token = fields.get("token", token);
+    let addresses = fields.get("addresses", |value| networks(value, "address")).unwrap_or_default();
+    fields.close();
+    if !given {
+        return value.refuse_hint("`explain_header` says of nobody who is told", EXAMPLE);
+    }
+    if addresses.iter().any(|network| network.prefix_len() == 0) {
+        value.warn(
+            "everybody is told which endpoint is picked, and why",
+            "name the networks of those who may know",
+        );
+    }
+    Some(Some(ExplainHeader { token, addresses }))
+}
+
+/// Never repeated in a message, whatever is wrong with it.
+fn token(value: Value<'_>) -> Option<Secret> {
+    if !matches!(value.node.data, Data::Text(_)) {
+        return refuse_token(value, "`token` must be text");
+    }
+    let text = value.text()?;
+    match TOKEN_BYTES.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Some(Secret::new(text)),
+        false => refuse_token(value, "`token` must be 16 to 256 visible ASCII characters without blanks"),
+    }
+}
+
+/// At the key: the line of the key is shown without what follows it.
+fn refuse_token<T>(value: Value<'_>, message: &str) -> Option<T> {
+    let hint = "write `token: \"${TOKEN}\"`, and set it to what `openssl rand -hex 16` prints".to_owned();
+    value.cx.report(value.key_at, Severity::Error, message.to_owned(), Some(hint));
+    None
+}
+
+/// Fewer could be guessed.
+const TOKEN_BYTES: RangeInclusive<usize> = 16..=256;
 
 pub(super) fn shutdown(value: Value<'_>) -> Option<Shutdown> {
     let mut fields = Fields::open(value)?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::fields::Fields;
 use super::listener::timeout;
 use super::value::{Value, nearest};
-use super::{check_name, route_match};
+use super::{check_name, route_match, strategy};
 use crate::config::excerpt::quoted;
 use crate::config::model::{Route, Timeouts};
 use crate::config::node::Ordinal;
@@ -55,11 +55,19 @@ fn one(
         true => fields.get("upstream", read),
         false => fields.require("upstream", "add `upstream: NAME`", read),
     };
+    let strategy = strategy::read(&mut fields, None);
     fields.not_yet(&NOT_YET);
     let timeouts = fields.get("timeouts", timeouts).unwrap_or_default();
     let max_body = fields.get("max_body", |value| value.size(BODY_BYTES));
     fields.close();
-    Some(Route { name: name?, matches: matches?, upstream: upstream?, timeouts, max_body })
+    Some(Route {
+        name: name?,
+        matches: matches?,
+        upstream: upstream?,
+        strategy: strategy?,
+        timeouts,
+        max_body,
+    })
 }
 
 /// `name`, or `route-N`; either way no other route has it.

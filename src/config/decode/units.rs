@@ -26,7 +26,7 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
 }
 
 /// The shortest text that [`parse_duration`] reads back; what is below a millisecond is lost.
-pub(in crate::config) fn show_duration(duration: Duration) -> String {
+pub(crate) fn show_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let unit = DURATION_UNITS.iter().find(|(_, size)| millis > 0 && millis.is_multiple_of(*size));
     let (name, size) = unit.unwrap_or(&("s", 1000));
@@ -34,7 +34,7 @@ pub(in crate::config) fn show_duration(duration: Duration) -> String {
 }
 
 /// The shortest text that [`parse_size`] reads back.
-pub(in crate::config) fn show_size(bytes: u64) -> String {
+pub(crate) fn show_size(bytes: u64) -> String {
     match SIZE_UNITS.iter().find(|(_, size)| bytes > 0 && bytes.is_multiple_of(*size)) {
         Some((name, size)) => format!("{}{name}", bytes / size),
         None => bytes.to_string(),

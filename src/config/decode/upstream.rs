@@ -3,15 +3,11 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use http::HeaderName;
-
 use super::fields::{Fields, entries};
 use super::listener::timeout;
 use super::value::Value;
-use super::{address, check_name};
-use crate::config::model::{
-    Connection, Endpoint, HashKey, HostPort, LeastResponse, Normalize, Strategy, Upstream,
-};
+use super::{address, check_name, strategy};
+use crate::config::model::{Connection, Endpoint, HostPort, LeastResponse, Normalize, Strategy, Upstream};
 use crate::config::node::{Data, Ordinal};
 
 /// Parts of an upstream that later work brings.
@@ -40,7 +36,8 @@ pub(super) fn all(value: Value<'_>) -> Option<Upstreams> {
 fn one(entry: Value<'_>) -> Option<Upstream> {
     let name = check_name(entry, entry.name);
     let mut fields = Fields::open(entry)?;
-    let strategy = strategy(&mut fields);
+    let strategy = strategy::read(&mut fields, Some(Strategy::default()));
+    let strategy = strategy.flatten();
     let endpoints = fields.require("endpoints", "add `endpoints: [\"127.0.0.1:7001\"]`", |value| {
         endpoints(value, strategy.as_ref())
     });
@@ -58,112 +55,6 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         endpoints: endpoints?,
         connection,
     })
-}
-
-/// `strategy` and `hash`, which belong together.
-fn strategy(fields: &mut Fields<'_>) -> Option<Strategy> {
-    let word = fields.take("strategy");
-    let hash = fields.take("hash");
-    let choice = word.map_or(Some(Word::LeastResponse), |word| word.one_of(&WORDS))?;
-    let plain = match choice {
-        Word::ConsistentHash => return consistent_hash(word?, hash),
-        Word::RoundRobin => Strategy::RoundRobin,
-        Word::Weighted => Strategy::Weighted,
-        Word::Random => Strategy::Random,
-        Word::LeastConnections => Strategy::LeastConnections,
-        Word::P2c => Strategy::P2c,
-        Word::LeastResponse => Strategy::LeastResponse,
-    };
-    match hash {
-        Some(hash) => {
-            let message = format!("`hash` has no meaning for strategy {}", plain.name());
-            hash.refuse_hint(message, "remove it, or write `strategy: consistent_hash`")
-        }
-        None => Some(plain),
-    }
-}
-
-/// The words of `strategy`, before `hash` is looked at.
-#[derive(Clone, Copy)]
-enum Word {
-    RoundRobin,
-    Weighted,
-    Random,
-    LeastConnections,
-    P2c,
-    LeastResponse,
-    ConsistentHash,
-}
-
-const WORDS: [(&str, Word); 7] = [
-    ("round_robin", Word::RoundRobin),
-    ("weighted", Word::Weighted),
-    ("random", Word::Random),
-    ("least_connections", Word::LeastConnections),
-    ("p2c", Word::P2c),
-    ("least_response", Word::LeastResponse),
-    ("consistent_hash", Word::ConsistentHash),
-];
-
-fn consistent_hash(word: Value<'_>, hash: Option<Value<'_>>) -> Option<Strategy> {
-    match hash {
-        Some(hash) => hash_key(hash).map(Strategy::ConsistentHash),
-        None => word.refuse_hint("strategy consistent_hash needs `hash`", "add `hash: { on: client_ip }`"),
-    }
-}
-
-fn hash_key(value: Value<'_>) -> Option<HashKey> {
-    let mut fields = Fields::open(value)?;
-    let on = fields.require("on", "add `on: client_ip`, or cookie, header, query or path", |value| {
-        value.one_of(&["cookie", "header", "query", "client_ip", "path"].map(|word| (word, word)))
-    });
-    let name = fields.take("name");
-    fields.close();
-    match on? {
-        "cookie" => cookie_name(hash_name(value, name)?).map(HashKey::Cookie),
-        "header" => header_name(hash_name(value, name)?).map(HashKey::Header),
-        "query" => hash_name(value, name)?.text().map(HashKey::Query),
-        "client_ip" => no_name(name).map(|()| HashKey::ClientIp),
-        _ => no_name(name).map(|()| HashKey::Path),
-    }
-}
-
-fn hash_name<'a>(hash: Value<'a>, name: Option<Value<'a>>) -> Option<Value<'a>> {
-    match name {
-        Some(name) if matches!(&name.node.data, Data::Text(text) if text.is_empty()) => {
-            name.refuse("`name` is empty")
-        }
-        Some(name) => Some(name),
-        None => hash.refuse_hint("`name` is missing in `hash`", "add `name: NAME` of what is hashed"),
-    }
-}
-
-fn no_name(name: Option<Value<'_>>) -> Option<()> {
-    match name {
-        Some(name) => name.refuse_hint("`name` has no meaning for client_ip and path", "remove it"),
-        None => Some(()),
-    }
-}
-
-/// RFC 6265 section 4.1.1: a cookie's name is a token, as a header's is.
-fn cookie_name(value: Value<'_>) -> Option<String> {
-    let name = value.text()?;
-    match HeaderName::from_bytes(name.as_bytes()) {
-        Ok(_) => Some(name),
-        Err(_) => {
-            value.refuse(format!("{} is not the name of a cookie", crate::config::excerpt::quoted(&name)))
-        }
-    }
-}
-
-fn header_name(value: Value<'_>) -> Option<HeaderName> {
-    let name = value.text()?;
-    match HeaderName::from_bytes(name.as_bytes()) {
-        Ok(name) => Some(name),
-        Err(_) => {
-            value.refuse(format!("{} is not the name of a header", crate::config::excerpt::quoted(&name)))
-        }
-    }
 }
 
 fn least_response(value: Value<'_>) -> Option<LeastResponse> {

@@ -76,6 +76,15 @@ fn every_strategy_is_known_by_its_name() {
 }
 
 #[test]
+fn a_route_may_have_a_strategy_of_its_own() {
+    let strategy = |lines: &str| good(&route(lines)).config.routes.remove(0).strategy;
+    assert_eq!(strategy(""), None);
+    assert_eq!(strategy("strategy: round_robin"), Some(Strategy::RoundRobin));
+    let hash = strategy("strategy: consistent_hash\nhash: { on: path }");
+    assert_eq!(hash, Some(Strategy::ConsistentHash(HashKey::Path)));
+}
+
+#[test]
 fn every_hash_key_is_read() {
     let hash = |hash: &str| {
         good(&upstream(&format!("strategy: consistent_hash\nhash: {hash}"))).config.upstreams[0]
@@ -134,6 +143,26 @@ fn the_access_log_is_json_to_stdout_unless_said_otherwise() {
         log("{ path: /tmp/a.log, format: combined }"),
         AccessLog::On { target: file, format: LogFormat::Combined }
     );
+}
+
+#[test]
+fn the_explain_header_is_off_unless_somebody_is_named() {
+    let header = |text: &str| good(&super::top(text)).config.explain_header;
+    assert_eq!(header(""), None);
+    assert_eq!(header("explain_header: off"), None);
+    let by_address = header("explain_header: { addresses: [127.0.0.0/8, \"::1\"] }").expect("a header");
+    assert_eq!((by_address.addresses.len(), by_address.token), (2, None));
+    let by_token = header("explain_header: { token: 0123456789abcdeX }").expect("a header");
+    assert_eq!(by_token.token.expect("a token").reveal(), "0123456789abcdeX");
+}
+
+#[test]
+fn a_token_may_come_from_the_environment() {
+    let text = super::top("explain_header: { token: \"${TOKEN}\" }");
+    let env = |name: &str| (name == "TOKEN").then(|| "from-the-environment".to_owned());
+    let config = crate::config::parse("shop.yaml", &text, &env).expect("a good config").config;
+    let token = config.explain_header.and_then(|header| header.token).expect("a token");
+    assert_eq!(token.reveal(), "from-the-environment");
 }
 
 #[test]

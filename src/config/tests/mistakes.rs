@@ -198,6 +198,12 @@ fn hash_and_strategy_belong_together() {
     assert_eq!(bad(&hash("{ on: cookie }")), ["6:11 `name` is missing in `hash`"]);
     assert_eq!(bad(&hash("{ on: path, name: x }")), ["6:29 `name` has no meaning for client_ip and path"]);
     assert_eq!(bad(&hash("{ name: x }")), ["6:5 `on` is missing in `hash`"]);
+    assert_eq!(bad(&route("hash: { on: path }")), ["7:11 `hash` has no meaning without `strategy`"]);
+    assert_eq!(bad(&route("strategy: consistent_hash")), ["7:15 strategy consistent_hash needs `hash`"]);
+    assert_eq!(
+        bad(&route("strategy: random\nhash: { on: path }")),
+        ["8:11 `hash` has no meaning for strategy random"]
+    );
     assert_eq!(bad(&hash("{ on: header, name: a b }")), ["6:31 `a b` is not the name of a header"]);
 }
 
@@ -266,6 +272,41 @@ fn a_value_of_the_wrong_shape_is_told_the_right_one() {
         hint(&top("access_log: json")),
         "write `access_log: { path: stdout, format: json }` or `access_log: off`"
     );
+}
+
+#[test]
+fn an_explain_header_for_nobody_or_with_a_weak_token_is_refused() {
+    let header = |text: &str| top(&format!("explain_header: {text}"));
+    assert_eq!(bad(&header("{}")), ["7:17 `explain_header` says of nobody who is told"]);
+    assert_eq!(bad(&header("on")), ["7:17 `explain_header` must be a map or `off`"]);
+    assert_eq!(
+        bad(&header("{ addresses: [10.0.0.1/8] }")),
+        ["7:31 `10.0.0.1/8` has address bits behind its prefix"]
+    );
+    let weak = "`token` must be 16 to 256 visible ASCII characters without blanks";
+    let long = "x".repeat(257);
+    for token in ["fifteen-letters", "with a blank in it", "ünïcödé-is-no-header", &long, "***"] {
+        assert_eq!(bad(&header(&format!("{{ token: \"{token}\" }}"))), [format!("7:19 {weak}")]);
+    }
+    assert_eq!(bad(&header("{ token: 1234567890123456 }")), ["7:19 `token` must be text"]);
+}
+
+#[test]
+fn a_token_is_not_shown_with_a_problem_beside_it() {
+    for line in [
+        "explain_header: { token: hunter2-hunter2, adresses: [] }",
+        "explain_header: { token: \"hunter2 hunter2\" }",
+        "explain_header: { \"token\": hunter2hunter2 }",
+        "explain_header: { 'token' : 'hunter2hunter2', adresses: [] }",
+        "explain_header:\n  token:\n    hunter2hunter2",
+        "explain_header: { token: hunter2hunter2hunter2, [ }",
+        "explain_header: { token: hunter2 }\n\ttab: 1",
+    ] {
+        let shown = read(&top(line)).expect_err("a problem").to_string();
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    let shown = read(&route("zz: 1 # token and tokens: none")).expect_err("a problem").to_string();
+    assert!(shown.contains("zz: 1 # token and tokens: none"), "{shown}");
 }
 
 #[test]

@@ -31,6 +31,8 @@ fn what_is_printed_reads_back_to_the_same_config() {
     ] {
         survives(&upstream(&format!("strategy: consistent_hash\nhash: {{ {hash} }}")));
     }
+    survives(&route("strategy: p2c"));
+    survives(&route("strategy: consistent_hash\nhash: { on: header, name: X-A }"));
     for part in [
         "host: \"*.a.example\"",
         "host: \"[::1]\"",
@@ -44,6 +46,19 @@ fn what_is_printed_reads_back_to_the_same_config() {
             "timeouts: {{ request: 90m, idle: 1500ms }}\nmax_body: 1025\nmatch: {{ {part} }}"
         )));
     }
+}
+
+#[test]
+fn a_token_is_shown_nowhere_and_what_stands_for_it_is_no_token() {
+    let text = top("explain_header: { token: hunter2-hunter2-hunter2, addresses: [10.0.0.0/8] }");
+    let config = good(&text).config;
+    let shown =
+        [to_yaml(&config), to_json(&config).to_string(), format!("{config:?}"), format!("{config:#?}")];
+    for shown in &shown {
+        assert!(shown.contains("10.0.0.0/8") && !shown.contains("hunter2"), "{shown}");
+    }
+    assert!(super::read(&shown[0]).is_err(), "else the stars would be a token that everybody knows");
+    survives(&top("explain_header: { addresses: [10.0.0.0/8] }"));
 }
 
 #[test]
@@ -65,4 +80,5 @@ fn every_default_is_spelled_out() {
     assert_eq!(json["routes"][0]["timeouts"]["idle"], "1m");
     assert_eq!(json["admin"]["address"], "127.0.0.1:9900");
     assert_eq!(json["access_log"], "off");
+    assert_eq!(json["explain_header"], "off");
 }

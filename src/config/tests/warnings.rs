@@ -48,6 +48,12 @@ fn an_upstream_of_weight_zero_is_pointed_at() {
 }
 
 #[test]
+fn an_explain_header_for_everybody_is_pointed_at() {
+    assert_eq!(warned(&top("explain_header: { addresses: [0.0.0.0/0] }")).len(), 1);
+    assert!(warned(&top("explain_header: { addresses: [10.0.0.0/8] }")).is_empty());
+}
+
+#[test]
 fn an_admin_address_that_others_reach_is_pointed_at() {
     assert_eq!(warned(&top("admin: { address: 0.0.0.0:9900 }")).len(), 1);
     assert!(warned(&top("admin: { address: \"[::1]:9900\" }")).is_empty());

@@ -88,7 +88,10 @@ struct Cost {
 impl Cost {
     const MOST: Self = Self { cost: f32::INFINITY, in_flight: u32::MAX };
 
-    /// `factor x (1 + in_flight) x (1 + penalty)^2 / weight`.
+    /// `max(factor, age) x (1 + in_flight) x (1 + penalty)^2 / weight`.
+    ///
+    /// The age of what waits there is read here and not in the aggregator: in the tenth of a second until the next
+    /// score, a stalled endpoint would get one request for each that the busiest of the others has.
     ///
     /// A cold endpoint that has a request already comes after every other: it looks free, and would be flooded before
     /// its first answer says how slow it is. Where all are cold, as after a start, the least in flight still wins.
@@ -109,6 +112,11 @@ impl Cost {
     fn compare(self, other: Self) -> std::cmp::Ordering {
         self.cost.total_cmp(&other.cost).then(self.in_flight.cmp(&other.in_flight))
     }
+}
+
+/// What picks at `now` compare, for those who want to see it: lower is picked. Infinite for an endpoint of weight 0.
+pub fn cost(candidate: &Candidate, now: Instant) -> f32 {
+    Cost::of(candidate, now).cost
 }
 
 #[cfg(test)]

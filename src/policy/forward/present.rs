@@ -17,6 +17,7 @@ impl Present {
     pub(super) const X_FORWARDED_PORT: u16 = 1 << 12;
     pub(super) const X_REAL_IP: u16 = 1 << 13;
     pub(super) const LOOK_ALIKE: u16 = 1 << 14;
+    pub(super) const OWN: u16 = 1 << 15;
 
     pub(super) fn of(headers: &HeaderMap) -> Self {
         Self(headers.keys().fold(0, |names, name| names | bit(name.as_str())))
@@ -45,6 +46,7 @@ pub(super) fn bit(name: &str) -> u16 {
         "forwarded" => Present::FORWARDED,
         "x-forwarded-port" => Present::X_FORWARDED_PORT,
         "x-real-ip" => Present::X_REAL_IP,
+        "x-tillgate-token" | "x-tillgate-endpoint" => Present::OWN,
         _ if is_look_alike(name) => Present::LOOK_ALIKE,
         _ => 0,
     }

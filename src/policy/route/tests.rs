@@ -1,6 +1,7 @@
 use http::header::{HeaderName, HeaderValue};
 use regex::Regex;
 
+use super::conditions::{Criterion, comes_before, conditions};
 use super::*;
 use crate::config::{HostPattern, PathPattern};
 
@@ -281,6 +282,49 @@ fn the_table_agrees_with_the_plain_reading_of_the_precedence() {
             assert_eq!(found, expected, "{:?} among {routes:#?}", request.head());
         }
     }
+}
+
+/// The route that `conditions` and `comes_before` say takes the request.
+fn explained(routes: &[RouteMatch], head: &Head<'_>) -> Option<usize> {
+    let takes = |route: &RouteMatch| conditions(route, head).iter().all(|condition| condition.met);
+    let mut takers = routes.iter().enumerate().filter(|(_, route)| takes(route)).peekable();
+    let first = takers.next()?;
+    let best =
+        takers.fold(first, |best, other| if comes_before(best, other).is_some() { best } else { other });
+    Some(best.0)
+}
+
+#[test]
+fn what_is_said_of_routes_is_what_the_table_does() {
+    let mut rng = fastrand::Rng::with_seed(11);
+    let regexes = [regex("^/a"), regex("b$"), regex("/.*/")];
+    let mut taken = 0;
+    for _ in 0..100 {
+        let routes: Vec<RouteMatch> =
+            (0..rng.usize(..12)).map(|_| random_route(&mut rng, &regexes)).collect();
+        let table = RouteTable::new(routes.iter());
+        for _ in 0..20 {
+            let request = random_request(&mut rng);
+            let (found, said) = (table.find(&request.head()), explained(&routes, &request.head()));
+            assert_eq!(found, said, "{:?} among {routes:#?}", request.head());
+            taken += usize::from(found.is_some());
+        }
+    }
+    assert!((200..1900).contains(&taken), "{taken} of 2000 requests were taken");
+}
+
+#[test]
+fn of_two_routes_the_first_thing_that_differs_decides() {
+    let by = |a: &RouteMatch, b: &RouteMatch| (comes_before((0, a), (1, b)), comes_before((1, b), (0, a)));
+    assert_eq!(by(&any().host("a.example"), &exact("/a")), (Some(Criterion::Host), None));
+    assert_eq!(by(&prefix("/a/b"), &prefix("/a").method(Method::GET)), (Some(Criterion::Path), None));
+    assert_eq!(
+        by(&any().method(Method::GET), &prefix("/").header("a", "1")),
+        (Some(Criterion::Method), None)
+    );
+    assert_eq!(by(&any().header("a", "1"), &any().query("v", "1")), (Some(Criterion::Headers), None));
+    assert_eq!(by(&any().query("v", "1"), &any()), (Some(Criterion::Query), None));
+    assert_eq!(by(&any(), &any()), (Some(Criterion::Order), None));
 }
 
 #[test]

@@ -1,0 +1,131 @@
+//! The upstream and its endpoints: what the file says of them, and what the running process knows.
+
+use std::net::IpAddr;
+
+use super::live::{Entry, Live, Pool};
+use super::pick::{self, Question};
+use super::report::Report;
+use crate::config::{Config, Route};
+use crate::policy::forward::client_address;
+use crate::process::reload::resolve;
+use crate::proxy::received::Received;
+use crate::snapshot::{self, Snapshot, Unresolved};
+
+/// The upstream of the route, its candidates, and the one that would be picked.
+pub(super) fn explain(
+    config: &Config,
+    route: &Route,
+    received: &Received<'_>,
+    from: IpAddr,
+    live: &Live,
+    report: &mut Report,
+) {
+    report.line("upstream", &route.upstream);
+    let snapshot = match compile(config, route) {
+        Ok(snapshot) => snapshot,
+        Err(unresolved) => return unknown(&unresolved, report),
+    };
+    let (upstream, own) = (&snapshot.upstreams[0], snapshot.routes[0].balancing.as_ref());
+    let strategy = own.map_or(&upstream.config.strategy, |own| &own.strategy);
+    let whose = if own.is_some() { "the route's own" } else { "the upstream's" };
+    report.line("strategy", format!("{}, {whose}", strategy.name()));
+    let page = live.ask();
+    let pool = page.as_ref().ok().and_then(|page| page.pool(&upstream.name));
+    match &page {
+        Ok(page) => report.line("process", format!("runs generation {} of its config", page.generation)),
+        Err(why) => report.line("process", format!("{why}: explained from the file alone")),
+    }
+    if page.is_ok() {
+        differences(pool, &route.name, strategy.name(), report);
+    }
+    table(&snapshot, pool).into_iter().enumerate().for_each(|(row, text)| {
+        report.line(if row == 0 { "endpoints" } else { "" }, text);
+    });
+    let question = Question {
+        strategy,
+        balancer: own.map_or(&upstream.balancer, |own| &own.balancer),
+        endpoints: &upstream.endpoints,
+        client: client_address(from, &snapshot.trusted, received.head().headers),
+        pool,
+    };
+    pick::explain(&question, received, report);
+}
+
+/// The route and its upstream alone: another upstream whose name cannot be resolved is of no matter here.
+fn compile(config: &Config, route: &Route) -> Result<Snapshot, Vec<Unresolved>> {
+    let mut config = config.clone();
+    config.upstreams.retain(|upstream| upstream.name == route.upstream);
+    config.routes = vec![route.clone()];
+    snapshot::build(config, None, None, &resolve)
+}
+
+fn unknown(unresolved: &[Unresolved], report: &mut Report) {
+    for Unresolved { endpoint, error, .. } in unresolved {
+        report.line("", format!("cannot resolve {endpoint}: {error}"));
+    }
+    report.line("", "a start or a reload would be refused");
+}
+
+/// Where the running process goes by another config than the file's.
+fn differences(pool: Option<&Pool>, route: &str, strategy: &str, report: &mut Report) {
+    let Some(pool) = pool else {
+        return report.line("", "it has no such upstream: the file has not taken effect");
+    };
+    if pool.strategy_of(route) != strategy {
+        let words = format!("it balances by {}: the file has not taken effect", pool.strategy_of(route));
+        report.line("", words);
+    }
+}
+
+/// A head and a row for each endpoint; columns that nobody fills are left out.
+fn table(snapshot: &Snapshot, pool: Option<&Pool>) -> Vec<String> {
+    const HEAD: [&str; 13] = [
+        "address",
+        "weight",
+        "state",
+        "in flight",
+        "samples",
+        "p99 ms",
+        "cost",
+        "L",
+        "M",
+        "T",
+        "A",
+        "E",
+        "ramp",
+    ];
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    for endpoint in &snapshot.upstreams[0].endpoints {
+        let entry = pool.and_then(|pool| pool.entry(&endpoint.name));
+        rows.push(row(&endpoint.name, endpoint.weight, entry, pool.is_some()));
+    }
+    let width = |column: usize| {
+        let filled = rows[1..].iter().any(|row| !row[column].is_empty());
+        if filled { rows.iter().map(|row| row[column].len() + 2).max().unwrap_or(0) } else { 0 }
+    };
+    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let cell =
+        |(text, width): (&String, &usize)| if *width == 0 { String::new() } else { format!("{text:width$}") };
+    rows.iter().map(|row| row.iter().zip(&widths).map(cell).collect()).collect()
+}
+
+fn row(address: &str, weight: u32, entry: Option<&Entry>, asked: bool) -> [String; 13] {
+    let short = |number: Option<f64>| number.map_or_else(String::new, pick::short);
+    let mut row: [String; 13] = Default::default();
+    (row[0], row[1]) = (address.to_owned(), weight.to_string());
+    let Some(entry) = entry else {
+        row[2] = if asked { "not known to the process".to_owned() } else { String::new() };
+        return row;
+    };
+    if entry.weight != weight {
+        row[1] = format!("{weight} (runs with {})", entry.weight);
+    }
+    let cost = &entry.cost;
+    row[2].clone_from(&entry.state);
+    row[3] = entry.in_flight.to_string();
+    row[4] = cost.samples.map_or_else(String::new, |samples| samples.to_string());
+    let parts =
+        [entry.p99_ms, cost.total, cost.latency, cost.mean, cost.fast, cost.age, cost.error, cost.ramp];
+    row[5..].iter_mut().zip(parts).for_each(|(cell, part)| *cell = short(part));
+    row
+}

@@ -1,0 +1,199 @@
+//! Which endpoint a pick would give, and why.
+//!
+//! A balancer is asked as a worker asks it. What it looks at is set as the running process has it: requests in flight
+//! here, the costs of `least_response` in that process itself.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::live::{Entry, Pool};
+use super::report::Report;
+use crate::config::{HashKey, Strategy};
+use crate::policy::balance::{Balancer, Hint, hash_key};
+use crate::policy::endpoint::InFlight;
+use crate::policy::forward::sticky_value;
+use crate::policy::reason::Reason;
+use crate::proxy::received::Received;
+use crate::snapshot::Endpoint;
+
+/// Picks that are tried to show shares.
+const PICKS: usize = 1000;
+/// Endpoints whose shares are shown.
+const SHOWN: usize = 10;
+/// More requests in flight at one endpoint than this make no difference to what is shown.
+const MOST_IN_FLIGHT: u32 = 100_000;
+/// In pools over this size it is said that a pick may not look at all.
+const MANY: usize = 8;
+
+/// What there is to pick from.
+#[derive(Debug)]
+pub(super) struct Question<'a> {
+    pub(super) strategy: &'a Strategy,
+    pub(super) balancer: &'a Balancer,
+    pub(super) endpoints: &'a [Endpoint],
+    pub(super) client: IpAddr,
+    /// What the running process knows.
+    pub(super) pool: Option<&'a Pool>,
+}
+
+/// Says what is picked and why.
+pub(super) fn explain(question: &Question<'_>, received: &Received<'_>, report: &mut Report) {
+    if question.endpoints.iter().all(|endpoint| endpoint.weight == 0) {
+        return report.refused(Reason::NoEndpoint);
+    }
+    report.served();
+    match question.strategy {
+        Strategy::LeastResponse => by_cost(question, report),
+        Strategy::ConsistentHash(key) => by_hash(question, key, received, report),
+        Strategy::RoundRobin => {
+            by_shares(question, "each in turn; every worker keeps turns of its own", report)
+        }
+        Strategy::Weighted => {
+            by_shares(question, "each in turn by weight; every worker keeps turns of its own", report);
+        }
+        Strategy::Random => by_shares(question, "at random by weight", report),
+        Strategy::LeastConnections => {
+            by_shares(question, "the fewest requests in flight per weight; equals at random", report);
+        }
+        Strategy::P2c => {
+            by_shares(question, "the less busy of two that are drawn at random by weight", report)
+        }
+    }
+}
+
+/// Two digits after the point, and no more than the size of what a cold endpoint on trial costs.
+pub(super) fn short(number: f64) -> String {
+    if number.abs() < 1e6 { format!("{number:.2}") } else { format!("{number:.0e}") }
+}
+
+/// The lowest cost, as the running process has it.
+fn by_cost(question: &Question<'_>, report: &mut Report) {
+    let mut costs: Vec<(f64, &Endpoint, &Entry)> = question
+        .open()
+        .filter_map(|(endpoint, entry)| {
+            let entry = entry?;
+            Some((entry.cost.total?, endpoint, entry))
+        })
+        .collect();
+    costs.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.2.in_flight.cmp(&b.2.in_flight)));
+    let Some(((least, first, entry), others)) = costs.split_first() else {
+        return by_shares(
+            question,
+            "the lowest cost; before any latency is known, the fewest in flight",
+            report,
+        );
+    };
+    let equal = |other: &&(f64, &Endpoint, &Entry)| other.0 == *least && other.2.in_flight == entry.in_flight;
+    let equals: Vec<&str> = others.iter().take_while(equal).map(|(_, endpoint, _)| &*endpoint.name).collect();
+    let names = [&[&*first.name], equals.as_slice()].concat();
+    report.line(
+        "picks",
+        format!("{}: cost {}, the lowest of {}", names.join(" or "), short(*least), costs.len()),
+    );
+    if let Some((cost, next, _)) = others.get(equals.len()) {
+        report.line("", format!("next is {} with {}", next.name, short(*cost)));
+    }
+    if costs.len() > MANY {
+        report.line("", "in a large pool a pick compares some drawn at random, so it may be another");
+    }
+    legend(report);
+}
+
+fn legend(report: &mut Report) {
+    report.line("", "cost: load per weight x the largest of L^2, M, T and A, over E and ramp; lower wins");
+    report.line(
+        "",
+        "L: mean beyond the quantile, M: long mean, T: recent peak, each against the pool's and 1 if near it",
+    );
+    report.line("", "A: age of what waits for its head; E: (share without failure)^4; ramp: slow start");
+}
+
+/// The owner of the hash, and who has it now if the owner is full.
+fn by_hash(question: &Question<'_>, key: &HashKey, received: &Received<'_>, report: &mut Report) {
+    let Some(value) = sticky_value(key, &received.head(), question.client) else {
+        let words = format!("the request has no {}: at random by weight", named(key));
+        return by_shares(question, &words, report);
+    };
+    let hash = hash_key(&value);
+    report.line("hash", format!("{} {} is {hash:016x}", named(key), shown(key, &value, question.client)));
+    let Some(owner) = question.pick(Some(hash), 0) else { return };
+    let name = |index: usize| &question.endpoints[index].name;
+    report.line("picks", format!("{}, the owner of this hash while endpoints and weights stay", name(owner)));
+    let _busy = question.busy();
+    if let Some(now) = question.pick(Some(hash), 0).filter(|now| *now != owner) {
+        report.line(
+            "",
+            format!("but now {}: the owner has more than 1.25 times its share in flight", name(now)),
+        );
+    }
+}
+
+fn named(key: &HashKey) -> String {
+    match key {
+        HashKey::Cookie(name) => format!("cookie {name}"),
+        HashKey::Header(name) => format!("header {name}"),
+        HashKey::Query(name) => format!("query parameter {name}"),
+        HashKey::ClientIp => "client address".to_owned(),
+        HashKey::Path => "path".to_owned(),
+    }
+}
+
+fn shown(key: &HashKey, value: &[u8], client: IpAddr) -> String {
+    match key {
+        HashKey::ClientIp => client.to_string(),
+        _ => String::from_utf8_lossy(value).into_owned(),
+    }
+}
+
+/// For strategies that give many answers: how often each.
+fn by_shares(question: &Question<'_>, rule: &str, report: &mut Report) {
+    report.line("picks", rule);
+    let _busy = question.busy();
+    let mut counts = vec![0_usize; question.endpoints.len()];
+    for seed in 0..PICKS {
+        question.pick(None, seed as u64).into_iter().for_each(|index| counts[index] += 1);
+    }
+    let mut shares: Vec<(usize, &str)> = counts
+        .into_iter()
+        .zip(question.endpoints)
+        .map(|(count, endpoint)| (count, &*endpoint.name))
+        .collect();
+    shares.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    let mut words: Vec<String> =
+        shares.iter().take(SHOWN).map(|(count, name)| format!("{name} {count}")).collect();
+    if shares.len() > SHOWN {
+        words.push(format!("{} others", shares.len() - SHOWN));
+    }
+    let state = if question.pool.is_some() { "the load of this moment" } else { "no load" };
+    report.line("", format!("of {PICKS} picks at {state}: {}", words.join(", ")));
+}
+
+impl Question<'_> {
+    /// One pick of a worker that has just begun.
+    fn pick(&self, key: Option<u64>, seed: u64) -> Option<usize> {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut cursor = self.balancer.cursor(&mut rng);
+        let hint = Hint { now: Instant::now(), key, safe: false };
+        self.balancer.pick(&mut cursor, hint, |_| true, &mut rng)
+    }
+
+    /// Endpoints that take requests, and what is known of each.
+    fn open(&self) -> impl Iterator<Item = (&Endpoint, Option<&Entry>)> {
+        let open = self.endpoints.iter().filter(|endpoint| endpoint.weight > 0);
+        open.map(|endpoint| (endpoint, self.entry(endpoint)))
+    }
+
+    fn entry(&self, endpoint: &Endpoint) -> Option<&Entry> {
+        self.pool.and_then(|pool| pool.entry(&endpoint.name))
+    }
+
+    /// As many requests in flight as the running process has, until dropped.
+    fn busy(&self) -> Vec<InFlight> {
+        let candidates = self.endpoints.iter().zip(self.balancer.candidates());
+        let begin = |(endpoint, candidate): (&Endpoint, &crate::policy::endpoint::Candidate)| {
+            let count = self.entry(endpoint).map_or(0, |entry| entry.in_flight.min(MOST_IN_FLIGHT));
+            (0..count).map(|_| candidate.state.begin()).collect::<Vec<_>>()
+        };
+        candidates.flat_map(begin).collect()
+    }
+}

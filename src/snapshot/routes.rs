@@ -1,0 +1,64 @@
+//! The routes of a snapshot, and the balancers of those that have a strategy of their own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Id, Override, Route, Snapshot, Upstream};
+use crate::config::{self, Config, Strategy};
+use crate::policy::balance::Balancer;
+
+/// All routes, in file order. What outlives a config is found again by the route's name.
+pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Option<&Snapshot>) -> Vec<Route> {
+    let indices: HashMap<&str, usize> =
+        upstreams.iter().enumerate().map(|(index, upstream)| (&*upstream.name, index)).collect();
+    let known: HashMap<&str, &Route> =
+        previous.iter().flat_map(|snapshot| &snapshot.routes).map(|route| (&*route.name, route)).collect();
+    let mut overrides = Overrides { upstreams, previous, built: HashMap::new() };
+    let build = |route: &config::Route| {
+        let carried = known.get(route.name.as_str()).copied();
+        let upstream = indices[route.upstream.as_str()];
+        Route {
+            id: carried.map_or_else(Id::next, |known| known.id),
+            name: carried.map_or_else(|| Arc::from(route.name.as_str()), |known| Arc::clone(&known.name)),
+            upstream,
+            balancing: route.strategy.as_ref().map(|strategy| overrides.of(strategy, upstream, carried)),
+            timeouts: route.timeouts,
+            max_body: route.max_body.unwrap_or(u64::MAX),
+        }
+    };
+    config.routes.iter().map(build).collect()
+}
+
+/// The balancers of routes so far. One for each upstream and kind of strategy, so that a thousand routes with
+/// `consistent_hash` have one table of 128 KiB and not a thousand.
+struct Overrides<'a> {
+    upstreams: &'a [Arc<Upstream>],
+    previous: Option<&'a Snapshot>,
+    built: HashMap<(usize, &'static str), Arc<Balancer>>,
+}
+
+impl Overrides<'_> {
+    fn of(&mut self, strategy: &Strategy, upstream: usize, carried: Option<&Route>) -> Override {
+        let balancer = match self.built.get(&(upstream, strategy.name())) {
+            Some(built) => Arc::clone(built),
+            None => self.renew(strategy, upstream, carried),
+        };
+        self.built.entry((upstream, strategy.name())).or_insert_with(|| Arc::clone(&balancer));
+        Override { strategy: strategy.clone(), balancer }
+    }
+
+    /// The balancer that the route had, where strategy and upstream are still the same; else a new one over the
+    /// candidates of the upstream, which costs no table where a balancer of either has it.
+    fn renew(&self, strategy: &Strategy, upstream: usize, carried: Option<&Route>) -> Arc<Balancer> {
+        let now = &self.upstreams[upstream];
+        let before = carried.and_then(|route| Some((route, route.balancing.as_ref()?)));
+        if let Some((route, known)) = before
+            && known.strategy.name() == strategy.name()
+            && self.previous.is_some_and(|previous| Arc::ptr_eq(&previous.upstreams[route.upstream], now))
+        {
+            return Arc::clone(&known.balancer);
+        }
+        let model = before.map_or(&now.balancer, |(_, known)| &known.balancer);
+        Arc::new(Balancer::renew(model, strategy, now.balancer.candidates().to_vec()))
+    }
+}
