@@ -1,4 +1,5 @@
-"""The servers that are measured: started on free ports, pinned to a core, watched through /proc, stopped by their id."""
+"""The servers that the benches measure: started on free ports, pinned to a core, watched through /proc, stopped by
+their id."""
 
 import os
 import socket
@@ -30,12 +31,12 @@ class Servers:
         for server in self.running:
             server.reap()
 
-    def start(self, name, command, cpu, values):
+    def start(self, name, command, cpu, values, port=None):
         """`command` is the name of a template and the words that come before the path of what is made from it."""
         template, words = command
-        port = free_port()
+        port = port or free_port()
         config = self.folder / f"{name}-{template}"
-        config.write_text(filled(self.templates / template, {"DIR": self.folder, "PORT": port, **values}))
+        config.write_text(filled(self.templates / template, {"DIR": self.folder, "NAME": name, "PORT": port, **values}))
         log = self.folder / f"{name}.log"
         with log.open("wb") as output:
             pinned = ["taskset", "-c", str(cpu), *map(str, words), str(config)]
@@ -74,6 +75,11 @@ class Server:
             except OSError:
                 time.sleep(0.02)
         raise Failure(f"{self.name} did not start:\n{log.read_text(errors='replace').strip()}")
+
+    def kill(self):
+        """As a crash does it: nothing is finished."""
+        self.process.kill()
+        self.process.wait()
 
     def reap(self):
         try:
