@@ -110,6 +110,21 @@ class Server:
         return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
+class Core:
+    """How much of a core goes to others than these servers, from now on. It tells a disturbed run from a slow proxy."""
+
+    def __init__(self, cpu, servers):
+        self.cpu, self.servers = cpu, servers
+        self.begun, self.before = time.monotonic(), self.taken()
+
+    def by_others(self):
+        """A share of the core."""
+        return max(self.taken() - self.before, 0) / (time.monotonic() - self.begun)
+
+    def taken(self):
+        return core_seconds(self.cpu) - sum(server.cpu_seconds() for server in self.servers)
+
+
 def core_seconds(cpu):
     """Time that a core was busy with anything, interrupts and what the host took from it included."""
     lines = Path("/proc/stat").read_text().splitlines()

@@ -12,18 +12,17 @@ class Endpoint:
     def __init__(self, servers, binary, cpu, number, law, seed):
         self.servers, self.command, self.cpu = servers, (CONFIG, [binary]), cpu
         self.name, self.values = f"e{number}", {"SEED": seed, "LAW": json.dumps(law)}
-        self.counted = 0  # by those of its processes that were killed
-        self.server = self.start(port=None)
+        self.counted, self.used = 0, 0.0  # requests, and CPU seconds, of those of its processes that were killed
+        self.start(port=None)
         self.port = self.server.port
 
     def start(self, port):
         self.server = self.servers.start(self.name, self.command, self.cpu, self.values, port)
-        return self.server
 
     def change(self, what):
         match what:
             case "kill":
-                self.counted = self.received()
+                self.counted, self.used = self.received(), self.cpu_seconds()
                 self.server.kill()
             case "start":
                 self.start(self.port)
@@ -33,6 +32,9 @@ class Endpoint:
     def received(self):
         """Requests since the start of the run, those that were never answered included. Ask while it lives."""
         return self.counted + json.loads(self.ask("GET", "/count"))["received"]
+
+    def cpu_seconds(self):
+        return self.used + self.server.cpu_seconds()
 
     def ask(self, method, path, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)

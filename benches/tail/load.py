@@ -7,6 +7,8 @@ import subprocess
 import time
 from dataclasses import dataclass
 
+import processes
+
 READY_DEADLINE = 10  # seconds
 TIME_LIMIT = 5  # seconds; the proxies give up after one
 
@@ -37,6 +39,7 @@ class Load:
         self.process = subprocess.Popen(
             [*command, f"http://127.0.0.1:{port}/"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
+        self.server = processes.Server("oha", port, self.process)
 
     def __enter__(self):
         return self
@@ -98,7 +101,7 @@ def answered(port):
     try:
         connection.request("GET", "/")
         return connection.getresponse().status
-    except OSError as problem:
+    except (OSError, http.client.HTTPException) as problem:
         return problem
     finally:
         connection.close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from machine import cpu_model, print_table
 
-# Share of the proxy's core that went to somebody else, from which on a run is called disturbed.
+# Share of either core that went to somebody else, from which on a run is called disturbed.
 DISTURBED = 0.05
 # Share of the requests that the client may fail to send before the latencies are called wrong.
 UNSENT = 0.001
@@ -65,7 +65,7 @@ def print_scenario(scenario, sums):
     print(f"\n{scenario.name}: {scenario.says}\n")
     print_table([HEADER, *(row(name, one) for name, one in sums.items())], names=1)
     print()
-    if "tillgate" in sums:
+    if "tillgate" in sums and len(sums) > 1:
         print(", ".join(against_best(sums, share) for share in (0.99, 0.999)))
     for line in remarks(sums):
         print(line)
@@ -87,7 +87,7 @@ def against_best(sums, share):
     peers = {name: one.percentile(share) for name, one in sums.items() if not name.startswith("tillgate")}
     best = min((name for name in peers if peers[name] is not None), key=peers.get, default=None)
     if best is None:
-        return f"tillgate {label} {milliseconds(ours)}, no peer has one"
+        return f"tillgate {label} {milliseconds(ours)}, failed with all peers"
     if ours is None:
         return f"tillgate {label} failed, best peer {milliseconds(peers[best])} ms ({best})"
     return f"tillgate {label} = {ours / peers[best]:.2f} x best peer ({best})"
@@ -100,4 +100,4 @@ def remarks(sums):
         if one.unsent > UNSENT * one.total():
             yield f"WARNING: {name}: {one.unsent} requests were never sent; more --connections are needed"
         if one.others > DISTURBED:
-            yield f"WARNING: {name}: others used up to {one.others * 100:.0f} % of the proxy's core"
+            yield f"WARNING: {name}: others used up to {one.others * 100:.0f} % of a core"

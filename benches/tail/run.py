@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))  # what the benches share
@@ -28,7 +27,7 @@ from scenarios import SCENARIOS
 
 HERE = Path(__file__).parent
 STRATEGIES = ["least_response", "least_connections", "p2c"]
-START_AND_STOP = 2  # seconds of a run in which nothing is measured, roughly
+START_AND_STOP = 1  # seconds of a run in which nothing is measured, roughly
 
 
 def main():
@@ -36,8 +35,9 @@ def main():
     for tool in ("oha", "taskset"):
         if not machine.find(tool):
             sys.exit(f"{tool} is missing; `scripts/install-deps.sh bench-tail` installs it")
-    if not options.server.is_file():
-        sys.exit(f"{options.server} is missing; `cargo build --release --locked --example tail_server` makes it")
+    for binary in (options.tillgate, options.server):
+        if not binary.is_file():
+            sys.exit(f"{binary} is missing; `cargo build --release --locked --bin tillgate --example tail_server` makes it")
     # So that a TERM, too, stops the servers on its way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     compare(options)
@@ -71,8 +71,9 @@ def parse_options():
 
 def compare(options):
     proxies, missing = field.present(options)
-    if options.proxy:
-        proxies = [one for one in proxies if one.name.startswith(tuple(options.proxy))]
+    proxies = [one for one in proxies if one.name.startswith(tuple(options.proxy or [""]))]
+    if not proxies:
+        sys.exit(f"no proxy's name begins with {' or '.join(options.proxy)}")
     scenarios = [one for one in SCENARIOS if one.name in (options.only or one.name)]
     report.print_machine(options, proxies, missing, oha_version())
     runs = options.rounds * len(scenarios) * len(proxies)
@@ -121,28 +122,29 @@ def measure_once(options, scenario, proxy, round_number, folder):
 def under_load(options, scenario, server, endpoints, running):
     running.wait_until(options.warmup)
     before = [endpoint.received() for endpoint in endpoints]
-    core, cpu, started = processes.core_seconds(options.proxy_cpu), server.cpu_seconds(), time.monotonic()
+    cores = [
+        processes.Core(options.proxy_cpu, [server]),
+        processes.Core(options.load_cpu, [running.server, *endpoints]),
+    ]
     for third, change in ((1, scenario.begin), (2, scenario.end)):
         running.wait_until(options.warmup + options.seconds * third / 3)
         if change:
             endpoints[-1].change(change)
     running.wait_until(options.warmup + options.seconds - 0.1)
-    used, wall = server.cpu_seconds() - cpu, time.monotonic() - started
-    others = processes.core_seconds(options.proxy_cpu) - core - used
+    others = max(core.by_others() for core in cores)
     outcome = running.outcome()
     received = [endpoint.received() - earlier for endpoint, earlier in zip(endpoints, before)]
-    return outcome, received, max(others, 0) / wall
+    return outcome, received, others
 
 
 def write(options, scenarios, results):
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / "results.json"
     path.write_text(json.dumps([as_data(scenario, results[scenario.name]) for scenario in scenarios]))
-    python = field.VENV / "bin/python3"
-    if not python.is_file():
+    if not any(field.VENV.glob("lib/python3*/site-packages/matplotlib")):
         print("WARNING: no plot, for there is no matplotlib; `scripts/install-deps.sh bench-tail` installs it")
         return
-    subprocess.run([python, HERE / "plot.py", path], check=True)
+    subprocess.run([field.VENV / "bin/python3", HERE / "plot.py", path], check=True)
 
 
 def as_data(scenario, sums):
