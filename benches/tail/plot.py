@@ -19,7 +19,7 @@ COLUMNS = 4
 # Wong, Points of view: Color blindness, Nature Methods 8 (2011): told apart by nearly everybody.
 COLOURS = ["#D55E00", "#0072B2", "#56B4E9", "#009E73", "#CC79A7", "#E69F00", "#000000"]
 NINES = {"50 %": 0.5, "90 %": 0.9, "99 %": 0.99, "99.9 %": 0.999, "99.99 %": 0.9999}
-POINTS = 120
+POINTS = 80
 
 
 def main():

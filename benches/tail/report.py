@@ -67,8 +67,9 @@ def print_scenario(scenario, sums):
     print()
     if "tillgate" in sums and len(sums) > 1:
         print(", ".join(against_best(sums, share) for share in (0.99, 0.999)))
+    print()
     for line in remarks(sums):
-        print(line)
+        print(f"    {line}")  # in Markdown, too, a line each
 
 
 def row(name, one):
