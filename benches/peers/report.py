@@ -2,11 +2,10 @@
 
 import os
 import platform
-import re
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
+
+from machine import cpu_model, first_line, haproxy_version, nginx_version, print_table
 
 # Share of the proxy's core that went to somebody else, from which on a run is called disturbed.
 DISTURBED = 0.05
@@ -35,27 +34,9 @@ def print_machine(options, tools):
     print(f"others    load average {os.getloadavg()[0]:.2f} at the start")
 
 
-def cpu_model():
-    match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    return match[1] if match else platform.machine()
-
-
-def nginx_version(tools):
-    return first_line(tools["nginx"], "-v").replace("nginx version: ", "")
-
-
-def haproxy_version(tools):
-    return " ".join(first_line(tools["haproxy"], "-v").split()[:3])
-
-
-def first_line(tool, flag):
-    output = subprocess.run([tool, flag], capture_output=True, text=True, check=True)
-    return (output.stdout or output.stderr).splitlines()[0]
-
-
 def print_workload(workload, results):
     print()
-    print_table([HEADER, *(row(workload, name, rounds) for name, rounds in results.items())])
+    print_table([HEADER, *(row(workload, name, rounds) for name, rounds in results.items())], names=2)
     print()
     print(ratio(results))
     for warning in warnings(results):
@@ -77,22 +58,6 @@ def row(workload, name, rounds):
         f"{mid('resident') / 2**20:.1f}",
         f"{mid('opened'):.0f}",
     ]
-
-
-def print_table(rows):
-    widths = [max(map(len, column)) for column in zip(*rows)]
-
-    def line(cells):
-        return "| " + " | ".join(cells) + " |"
-
-    def aligned(cells):
-        texts = [cell.ljust(width) for cell, width in zip(cells[:2], widths[:2])]
-        return texts + [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:])]
-
-    print(line(aligned(rows[0])))
-    print(line(["-" * width for width in widths[:2]] + ["-" * (width - 1) + ":" for width in widths[2:]]))
-    for cells in rows[1:]:
-        print(line(aligned(cells)))
 
 
 def ratio(results):

