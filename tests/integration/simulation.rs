@@ -2,8 +2,9 @@
 //! Tillgate's policy find its way in it?
 
 #[path = "../../benches/simulation/model.rs"]
-#[expect(dead_code, reason = "the bench prints more than is checked here")]
 mod model;
+
+mod bounds;
 
 use std::time::Duration;
 
