@@ -181,9 +181,6 @@ impl Pool {
         now: Instant,
     ) -> Vec<Score> {
         let mut scores = self.scores(now);
-        for (endpoint, score) in self.endpoints.iter_mut().zip(&scores) {
-            endpoint.factor = score.factor;
-        }
         if let Some(index) = self.probe.next(&mut self.endpoints, states.clone(), self.answers, now) {
             scores[index].probe = true;
         }
@@ -195,10 +192,14 @@ impl Pool {
     }
 
     fn scores(&mut self, now: Instant) -> Vec<Score> {
-        let settings = self.settings;
+        let (settings, answers) = (self.settings, self.answers);
         let endpoints = self.endpoints.iter_mut();
-        let readings: Vec<Reading> = endpoints.map(|endpoint| endpoint.read(&settings, now)).collect();
+        let readings: Vec<Reading> =
+            endpoints.map(|endpoint| endpoint.read(&settings, answers, now)).collect();
         let common = Common::of(&readings, self.usual.typical_us());
+        for (endpoint, reading) in self.endpoints.iter_mut().zip(&readings) {
+            endpoint.dearness = reading.dearness(&common);
+        }
         readings.iter().map(|reading| reading.score(&common, &settings.least_response)).collect()
     }
 

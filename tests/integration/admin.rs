@@ -52,8 +52,21 @@ fn percentiles_are_null_without_a_sample_and_in_order_with_some() {
 
 #[test]
 fn the_cost_is_shown_with_its_parts_from_the_start() {
-    let parts =
-        ["total", "factor", "latency", "fast", "error", "weight", "in_flight", "samples", "streak", "cold"];
+    let parts = [
+        "total",
+        "factor",
+        "latency",
+        "mean",
+        "fast",
+        "age",
+        "error",
+        "ramp",
+        "weight",
+        "in_flight",
+        "samples",
+        "penalty",
+        "cold",
+    ];
     let gate = Gate::default();
     let (held, idle, drained) = (Origin::behind(&gate), Origin::answering(OK), Origin::answering(OK));
     let endpoints = format!(

@@ -6,8 +6,10 @@
 
 use std::time::Instant;
 
-/// A sample weighs a third after this time.
+/// A sample weighs a third after this time, or after so many answers of the pool, whichever is later: ten seconds of a
+/// quiet shop are a dozen samples, whose mean is chance.
 const FADE_SECONDS: f64 = 10.0;
+const FADE_ANSWERS: f64 = 300.0;
 /// No more samples than these are averaged.
 const MOST: f64 = 64.0;
 
@@ -18,16 +20,21 @@ pub(super) struct LongMean {
     weight: f64,
     samples: u32,
     updated: Option<Instant>,
+    /// Answers of the pool at that moment.
+    answers: u64,
 }
 
 impl LongMean {
-    /// Counts one value. An instant earlier than the last counts as the last.
-    pub(super) fn record(&mut self, value: f64, now: Instant) {
+    /// Counts one value, `answers` of the pool after its start. An instant earlier than the last counts as the last.
+    pub(super) fn record(&mut self, value: f64, answers: u64, now: Instant) {
         let idle = self.updated.map_or(0.0, |last| now.saturating_duration_since(last).as_secs_f64());
-        self.weight = (self.weight * (-idle / FADE_SECONDS).exp()).min(MOST - 1.0) + 1.0;
+        let missed = answers.saturating_sub(self.answers) as f64;
+        let kept = (-(idle / FADE_SECONDS).min(missed / FADE_ANSWERS)).exp();
+        self.weight = (self.weight * kept).min(MOST - 1.0) + 1.0;
         self.value += (value - self.value) / self.weight;
         self.samples = self.samples.saturating_add(1);
         self.updated = self.updated.max(Some(now));
+        self.answers = answers;
     }
 
     /// The mean, and of how many samples it was ever made; 0 before the first.
@@ -46,21 +53,30 @@ mod tests {
     fn a_mean_is_kept_through_silence_and_given_up_at_the_first_contradiction() {
         let start = Instant::now();
         let mut mean = LongMean::default();
-        (0..100).for_each(|_| mean.record(10.0, start));
+        (0..100).for_each(|_| mean.record(10.0, 0, start));
         let later = start + Duration::from_secs(300);
         assert_eq!(mean.read(), (10.0, 100));
-        mean.record(1.0, later);
+        mean.record(1.0, 10_000, later);
         assert!(mean.read().0 < 1.1, "{mean:?}");
-        mean.record(3.0, later);
+        mean.record(3.0, 10_000, later);
         assert!((mean.read().0 - 2.0).abs() < 0.1, "{mean:?}");
+    }
+
+    #[test]
+    fn ten_quiet_seconds_do_not_make_a_sample_old() {
+        let start = Instant::now();
+        let mut mean = LongMean::default();
+        (0..50).for_each(|_| mean.record(1.0, 0, start));
+        mean.record(4.0, 50, start + Duration::from_secs(20));
+        assert!(mean.read().0 < 1.1, "{mean:?}");
     }
 
     #[test]
     fn one_outlier_among_many_moves_it_little() {
         let start = Instant::now();
         let mut mean = LongMean::default();
-        (0..100).for_each(|_| mean.record(1.0, start));
-        mean.record(30.0, start);
+        (0..100).for_each(|_| mean.record(1.0, 0, start));
+        mean.record(30.0, 0, start);
         assert!(mean.read().0 < 1.5, "{mean:?}");
     }
 }

@@ -9,7 +9,7 @@ use super::record::EndpointRecord;
 use crate::policy::endpoint::EndpointState;
 
 /// At most one probe in so many answers of the pool, where it would go to an endpoint that is this dear.
-const ANSWERS: u64 = 1500;
+const ANSWERS: u64 = 2500;
 const DEAR: f32 = 6.0;
 /// And no more often than this.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -54,13 +54,13 @@ impl Probe {
         let known = endpoints.iter().enumerate();
         let known = known.filter(|(_, endpoint)| endpoint.mean.read().1 > 0 && !endpoint.is_failing(now));
         let (index, endpoint) = known.min_by_key(|(_, endpoint)| endpoint.last_try)?;
-        (answers - endpoint.last_try.max(before) >= interval(endpoint.factor)).then_some(index)
+        (answers - endpoint.last_try.max(before) >= interval(endpoint.dearness)).then_some(index)
     }
 }
 
 /// A probe of an endpoint that is twice as slow costs nobody much; one that is ten times as slow may be the 99.9th
 /// percentile.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to ANSWERS")]
-fn interval(factor: f32) -> u64 {
-    (ANSWERS as f32 * (factor / DEAR).powi(2).min(1.0)) as u64
+fn interval(dearness: f32) -> u64 {
+    (ANSWERS as f32 * (dearness / DEAR).powi(2).min(1.0)) as u64
 }

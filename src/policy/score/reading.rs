@@ -19,10 +19,11 @@ const FAST_MARGIN: f64 = 2.5;
 const HALF_SAY: f64 = 2.0;
 /// The long mean has half its say after so many samples: three slow answers are enough to be shy of an endpoint.
 const MEAN_HALF_SAY: f64 = 3.0;
-/// Without a sample its say falls by 63 % in this many seconds.
+/// Without a sample its say falls by 63 % in this many seconds, or in so many answers of the pool, whichever is later.
 const MEAN_FADE_SECONDS: f64 = 300.0;
+const MEAN_FADE_ANSWERS: f64 = 3000.0;
 /// Requests may wait so many times as long as a mean answer takes before their age counts.
-const PATIENCE: f64 = 4.0;
+const PATIENCE: f64 = 3.0;
 /// An endpoint with less than this share of an even part of the samples does not say what is usual: the few that it has
 /// are chance.
 const LEAST_HEARD: f64 = 0.1;
@@ -42,8 +43,8 @@ pub(super) struct Reading {
     mean: f64,
     /// Samples that the mean was ever made of.
     mean_samples: u32,
-    /// Seconds since the last sample.
-    idle: f64,
+    /// How long ago the mean was last spoken to; at 1 its say has fallen by 63 %.
+    staleness: f64,
     /// 1 at a sample, 0 when it may leave the window.
     freshness: f64,
     success: f64,
@@ -51,9 +52,10 @@ pub(super) struct Reading {
 }
 
 impl EndpointRecord {
-    pub(super) fn read(&mut self, settings: &Settings, now: Instant) -> Reading {
+    pub(super) fn read(&mut self, settings: &Settings, answers: u64, now: Instant) -> Reading {
         self.advance(now);
         let idle = now.saturating_duration_since(self.last_sample).as_secs_f64();
+        let missed = answers.saturating_sub(self.last_answer);
         let (mean, mean_samples) = self.mean.read();
         Reading {
             samples: self.ratio.count(),
@@ -61,7 +63,7 @@ impl EndpointRecord {
             fast: self.fast.read(now),
             mean,
             mean_samples,
-            idle,
+            staleness: (idle / MEAN_FADE_SECONDS).min(missed as f64 / MEAN_FADE_ANSWERS),
             freshness: 1.0 - (idle / self.ratio.retention().as_secs_f64()).min(1.0),
             success: (1.0 - self.errors.rate(now)).clamp(LEAST_SUCCESS, 1.0),
             ramp: self.ramp(settings.slow_start, now),
@@ -95,6 +97,11 @@ impl Reading {
         }
     }
 
+    /// What an answer takes here, whatever that rests on: a probe that is slow is slow for somebody.
+    pub(super) fn dearness(&self, common: &Common) -> f32 {
+        narrow(self.mean / common.mean)
+    }
+
     /// L. Freshness lets it slide back to the pool's where an endpoint is no longer tried, instead of being forgotten
     /// at once when its last slot expires; the first request it then gets restores what the window knows.
     fn tail(&self, common: &Common, settings: &LeastResponse) -> f64 {
@@ -105,7 +112,7 @@ impl Reading {
 
     /// M. It outlives the window, but not for ever: where requests change something, none is sent as a probe.
     fn mean(&self, common: &Common) -> f64 {
-        let say = share(f64::from(self.mean_samples), MEAN_HALF_SAY) * (-self.idle / MEAN_FADE_SECONDS).exp();
+        let say = share(f64::from(self.mean_samples), MEAN_HALF_SAY) * (-self.staleness).exp();
         if self.mean_samples == 0 { 1.0 } else { (self.mean / common.mean).powf(say) }
     }
 

@@ -20,10 +20,12 @@ pub struct EndpointRecord {
     pub(super) mean: LongMean,
     pub(super) errors: ErrorRate,
     pub(super) last_sample: Instant,
+    /// Answers of the pool at that moment.
+    pub(super) last_answer: u64,
     /// How many answers the pool had had when it was last heard of or sent a probe.
     pub(super) last_try: u64,
-    /// What a request cost here when that was last worked out.
-    pub(super) factor: f32,
+    /// What a probe costs the request that is sent as one, as a multiple of the usual.
+    pub(super) dearness: f32,
     /// Since when it answers; `None` before its first success and after its window has emptied.
     pub(super) warm_since: Option<Instant>,
 }
@@ -38,8 +40,9 @@ impl EndpointRecord {
             mean: LongMean::default(),
             errors: ErrorRate::new(now),
             last_sample: now,
+            last_answer: 0,
             last_try: 0,
-            factor: 1.0,
+            dearness: 1.0,
             warm_since: None,
         }
     }
@@ -81,8 +84,9 @@ impl EndpointRecord {
         self.latency.record(latency_us, now);
         self.ratio.record(ratio, now);
         self.fast.record(ratio, now);
-        self.mean.record(ratio, now);
+        self.mean.record(ratio, of_pool, now);
         self.last_sample = self.last_sample.max(now);
+        self.last_answer = of_pool;
         self.last_try = of_pool;
         self.warm_since.get_or_insert(now);
     }
