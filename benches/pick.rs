@@ -100,11 +100,12 @@ fn waiting(candidate: &Candidate) -> InFlight {
 }
 
 fn idle(count: u16) -> Vec<Candidate> {
+    let epoch = Instant::now();
     (0..count)
         .map(|port| Candidate {
             address: SocketAddr::from(([127, 0, 0, 1], 7000 + port)),
             weight: 1 + u32::from(port % 3),
-            state: Arc::new(EndpointState::new(Instant::now())),
+            state: Arc::new(EndpointState::new(epoch)),
         })
         .collect()
 }

@@ -242,10 +242,11 @@ fn build_upstream(
     let carried = carried(known);
     let endpoints: Vec<Endpoint> =
         addresses.iter().map(|resolved| build_endpoint(resolved, &carried)).collect();
+    let epoch = known.map_or_else(Instant::now, |known| known.state(0).epoch());
     let state = |address| {
         carried
             .get(&address)
-            .map_or_else(|| Arc::new(EndpointState::new(Instant::now())), |(_, state)| Arc::clone(state))
+            .map_or_else(|| Arc::new(EndpointState::new(epoch)), |(_, state)| Arc::clone(state))
     };
     let candidate = |endpoint: &Endpoint| Candidate {
         address: endpoint.address,

@@ -108,7 +108,7 @@ impl Balance for Tillgate {
     fn joined(&mut self, endpoint: usize, now: Duration) {
         let mut candidates = self.balancer.candidates().to_vec();
         let port = FIRST_PORT + u16::try_from(endpoint).expect("no fleet has so many endpoints");
-        candidates.push(cold(self.weights[endpoint], port, self.start + now));
+        candidates.push(cold(self.weights[endpoint], port, self.start));
         self.balancer = Balancer::renew(&self.balancer, &self.strategy, candidates);
         let kept: Vec<Option<usize>> = (0..endpoint).map(Some).chain([None]).collect();
         let empty = Pool::new(self.settings, 0, self.start);

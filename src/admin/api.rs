@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::App;
 use crate::config::render;
 use crate::policy::balance::cost;
-use crate::policy::endpoint::Candidate;
+use crate::policy::endpoint::{Candidate, Ticks};
 use crate::policy::latency::LatencyWindow;
 use crate::policy::score::Score;
 use crate::process::control::Cause;
@@ -134,7 +134,7 @@ fn cost_parts(candidate: &Candidate, score: Score) -> Value {
         "latency": decimal(score.tail),
         "mean": decimal(score.mean),
         "fast": decimal(score.fast),
-        "age": decimal(state.age(now)),
+        "age": decimal(state.age(Ticks::between(state.epoch(), now))),
         "error": decimal(score.error),
         "ramp": decimal(score.ramp),
         "weight": candidate.weight,

@@ -8,8 +8,9 @@ mod waiting;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+pub use self::waiting::Ticks;
 use self::waiting::{Entry, Waiting};
 use super::score::{Outcome, Score};
 
@@ -27,29 +28,29 @@ pub struct EndpointState {
     in_flight: AtomicU32,
     /// An `f32` as bits.
     factor: AtomicU32,
-    /// An `f32` as bits.
-    patience_us: AtomicU32,
+    /// One over the patience in microseconds; an `f32` as bits.
+    haste: AtomicU32,
     cold: AtomicBool,
     wants_probe: AtomicBool,
     failed: AtomicU32,
     penalty: AtomicU32,
     waiting: Waiting,
-    /// What the ages of requests are counted from.
-    born: Instant,
+    epoch: Instant,
     /// L, M, T and E of the score that `factor` comes from; shown, never compared.
     parts: [AtomicU32; 4],
 }
 
 impl EndpointState {
-    /// An endpoint of which nothing is known: factor 1, cold, nothing in flight. `now`: no request begins earlier.
-    pub fn new(now: Instant) -> Self {
+    /// An endpoint of which nothing is known: factor 1, cold, nothing in flight. No request begins before
+    /// `epoch`, which all states of one upstream share.
+    pub fn new(epoch: Instant) -> Self {
         Self {
-            born: now,
+            epoch,
             waiting: Waiting::default(),
             wants_probe: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             factor: AtomicU32::new(1.0_f32.to_bits()),
-            patience_us: AtomicU32::new(f32::INFINITY.to_bits()),
+            haste: AtomicU32::new(0.0_f32.to_bits()),
             cold: AtomicBool::new(true),
             failed: AtomicU32::new(0),
             penalty: AtomicU32::new(0),
@@ -81,17 +82,16 @@ impl EndpointState {
         self.cold.load(Relaxed)
     }
 
-    /// How many requests have been sent whole and wait for their response head, and since when on average.
-    #[inline]
-    pub fn waiting(&self, now: Instant) -> (u32, Duration) {
-        self.waiting.read(now.saturating_duration_since(self.born))
+    /// What its moments are counted from.
+    pub fn epoch(&self) -> Instant {
+        self.epoch
     }
 
-    /// A: the mean age of the requests that wait for their response head, over how long they may.
+    /// A: the mean age of the requests that were sent whole and wait for their response head, over how long they may.
+    /// `now` is since this state's epoch.
     #[inline]
-    pub fn age(&self, now: Instant) -> f32 {
-        let patience_us = f32::from_bits(self.patience_us.load(Relaxed));
-        self.waiting(now).1.as_secs_f32() * 1e6 / patience_us
+    pub fn age(&self, now: Ticks) -> f32 {
+        self.waiting.mean_age_us(now) * f32::from_bits(self.haste.load(Relaxed))
     }
 
     /// Whether a probe that was asked for has not been sent yet.
@@ -152,7 +152,7 @@ impl EndpointState {
     /// Makes the aggregator's latest score the one that workers pick by.
     pub fn publish(&self, score: Score) {
         self.factor.store(score.factor.to_bits(), Relaxed);
-        self.patience_us.store(score.patience_us.to_bits(), Relaxed);
+        self.haste.store(score.patience_us.recip().to_bits(), Relaxed);
         self.cold.store(score.is_cold(), Relaxed);
         self.wants_probe.store(score.probe, Relaxed);
         let parts = self.parts.iter().zip([score.tail, score.mean, score.fast, score.error]);
@@ -177,8 +177,8 @@ impl InFlight {
     /// The whole request has been sent at `now`: from here on it waits for its response head. Only the first call
     /// counts.
     pub fn wait(&mut self, now: Instant) {
-        let since = now.saturating_duration_since(self.state.born);
-        self.waits.get_or_insert_with(|| self.state.waiting.begin(since));
+        let now = Ticks::between(self.state.epoch, now);
+        self.waits.get_or_insert_with(|| self.state.waiting.begin(now));
     }
 
     /// The response head has arrived.
@@ -209,6 +209,8 @@ pub struct Candidate {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -227,27 +229,32 @@ mod tests {
     fn a_request_waits_from_its_last_byte_to_its_response_head() {
         let start = Instant::now();
         let state = Arc::new(EndpointState::new(start));
+        state.publish(Score { patience_us: 10_000.0, ..Score::default() });
         let after = |ms| start + Duration::from_millis(ms);
+        let age = |ms| (state.age(Ticks::between(start, after(ms))) * 100.0).round() / 100.0;
         let mut request = state.begin();
-        assert_eq!(state.waiting(after(10)).0, 0);
+        assert_eq!(age(10), 0.0);
         request.wait(after(10));
         request.wait(after(20));
-        assert_eq!(state.waiting(after(40)), (1, Duration::from_millis(30)));
+        assert_eq!(age(40), 3.0);
         request.answered();
-        assert_eq!((state.waiting(after(50)).0, state.in_flight()), (0, 1));
+        assert_eq!((age(50), state.in_flight()), (0.0, 1));
         let mut cancelled = state.begin();
         cancelled.wait(after(60));
+        assert_eq!(age(70), 1.0);
         drop(cancelled);
-        assert_eq!(state.waiting(after(70)).0, 0);
+        assert_eq!(age(70), 0.0);
     }
 
     #[test]
     fn a_clock_that_jumps_back_makes_no_age() {
         let start = Instant::now();
-        let state = Arc::new(EndpointState::new(start + Duration::from_secs(60)));
+        let epoch = start + Duration::from_secs(60);
+        let state = Arc::new(EndpointState::new(epoch));
+        state.publish(Score { patience_us: 1.0, ..Score::default() });
         let mut request = state.begin();
         request.wait(start);
-        assert_eq!(state.waiting(start), (1, Duration::ZERO));
+        assert_eq!(state.age(Ticks::between(epoch, start)), 0.0);
     }
 
     #[test]

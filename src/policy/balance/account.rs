@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::{Balancer, Hint, least_response};
 use crate::config::Strategy;
-use crate::policy::endpoint::Candidate;
+use crate::policy::endpoint::{Candidate, Ticks};
 
 impl Balancer {
     /// As in `least_response: cost 1.00 of 3 (L 1.00, M 1.00, T 0.40, A 0.10, E 1.00, W 1, 2 in flight)`. ASCII without control characters.
@@ -31,7 +31,7 @@ impl Balancer {
 fn cost(candidate: &Candidate, open: usize, now: Instant) -> String {
     let state = &candidate.state;
     let [tail, mean, fast, error] = state.parts();
-    let age = state.age(now);
+    let age = state.age(Ticks::between(state.epoch(), now));
     let cold = if state.is_cold() { ", cold" } else { "" };
     let penalty = state.penalty();
     let failing = if penalty > 0 { format!(", penalty {penalty}") } else { String::new() };

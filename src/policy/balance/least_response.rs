@@ -3,12 +3,13 @@
 //! The factor says how slow and how faulty an endpoint has been (`policy::score`); the load says how busy it is now.
 //! It never measures anything itself.
 
+use std::time::Instant;
+
 use super::Hint;
 use super::open::Open;
 use super::random::Random;
 use super::reservoir::Reservoir;
-use crate::policy::endpoint::Candidate;
-use std::time::Instant;
+use crate::policy::endpoint::{Candidate, Ticks};
 
 /// Up to this many candidates are all compared. Two random choices are not enough when half of the endpoints are bad.
 const SCAN: usize = 16;
@@ -29,25 +30,26 @@ pub(super) fn pick(
     hint: Hint,
     rng: &mut fastrand::Rng,
 ) -> Option<usize> {
-    let sampled = if open.len() > SCAN { sample(open, random, hint, rng) } else { None };
-    sampled.or_else(|| scan(open, hint, rng))
+    let asked = Asked::new(open, hint);
+    let sampled = if open.len() > SCAN { sample(open, random, asked, rng) } else { None };
+    sampled.or_else(|| scan(open, asked, rng))
 }
 
 /// The best of `CHOICES` draws; `None` if too few of the drawn are open. The first drawn of equals is at random.
 fn sample(
     open: &Open<'_, impl Fn(usize) -> bool>,
     random: &Random,
-    hint: Hint,
+    asked: Asked,
     rng: &mut fastrand::Rng,
 ) -> Option<usize> {
     let mut found = 0;
     let mut best: Option<(usize, Cost)> = None;
     for _ in 0..DRAWS {
         let Some((index, candidate)) = random.draw(open, rng) else { continue };
-        if hint.safe && candidate.state.in_flight() == 0 && candidate.state.take_probe() {
+        if asked.probes(candidate) {
             return Some(index);
         }
-        let cost = Cost::of(candidate, hint.now);
+        let cost = Cost::of(candidate, asked.now);
         if best.is_none_or(|(_, least)| cost.compare(least).is_lt()) {
             best = Some((index, cost));
         }
@@ -59,14 +61,14 @@ fn sample(
     best.filter(|_| found >= LEAST_CHOICES).map(|(index, _)| index)
 }
 
-fn scan(open: &Open<'_, impl Fn(usize) -> bool>, hint: Hint, rng: &mut fastrand::Rng) -> Option<usize> {
+fn scan(open: &Open<'_, impl Fn(usize) -> bool>, asked: Asked, rng: &mut fastrand::Rng) -> Option<usize> {
     let mut least = Cost::MOST;
     let mut ties = Reservoir::default();
     for (index, candidate) in open.iter() {
-        if hint.safe && candidate.state.in_flight() == 0 && candidate.state.take_probe() {
+        if asked.probes(candidate) {
             return Some(index);
         }
-        let cost = Cost::of(candidate, hint.now);
+        let cost = Cost::of(candidate, asked.now);
         match cost.compare(least) {
             std::cmp::Ordering::Less => {
                 least = cost;
@@ -77,6 +79,24 @@ fn scan(open: &Open<'_, impl Fn(usize) -> bool>, hint: Hint, rng: &mut fastrand:
         }
     }
     ties.kept()
+}
+
+/// What of a hint counts here.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    now: Ticks,
+    safe: bool,
+}
+
+impl Asked {
+    fn new(open: &Open<'_, impl Fn(usize) -> bool>, hint: Hint) -> Self {
+        Self { now: Ticks::between(open.epoch().unwrap_or(hint.now), hint.now), safe: hint.safe }
+    }
+
+    /// Whether this request goes there to see how it does. Never while one is there that will tell.
+    fn probes(self, candidate: &Candidate) -> bool {
+        self.safe && candidate.state.in_flight() == 0 && candidate.state.take_probe()
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -97,14 +117,13 @@ impl Cost {
     /// its first answer says how slow it is. Where all are cold, as after a start, the least in flight still wins.
     /// Each worker sees the others' requests, but two that pick at the same moment may both find it idle.
     #[inline]
-    fn of(candidate: &Candidate, now: Instant) -> Self {
+    fn of(candidate: &Candidate, now: Ticks) -> Self {
         let state = &candidate.state;
         let in_flight = state.in_flight();
         let load = (in_flight as f32 + 1.0) / candidate.weight as f32;
         let trial = if in_flight > 0 && state.is_cold() { BUSY_TRIAL } else { 1.0 };
         let failing = state.penalty() as f32 + 1.0;
-        let factor = state.factor();
-        let factor = if in_flight == 0 { factor } else { factor.max(state.age(now)) };
+        let factor = state.factor().max(state.age(now));
         Self { cost: factor * load * trial * failing * failing, in_flight }
     }
 
@@ -116,7 +135,7 @@ impl Cost {
 
 /// What picks at `now` compare, for those who want to see it: lower is picked. Infinite for an endpoint of weight 0.
 pub fn cost(candidate: &Candidate, now: Instant) -> f32 {
-    Cost::of(candidate, now).cost
+    Cost::of(candidate, Ticks::between(candidate.state.epoch(), now)).cost
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The candidates that may take one request, so that no strategy has to remember to ask.
 
+use std::time::Instant;
+
 use crate::policy::endpoint::Candidate;
 
 /// The candidates of one pick; those with a weight above 0 that are eligible are open.
@@ -11,6 +13,11 @@ pub(super) struct Open<'a, F> {
 impl<'a, F: Fn(usize) -> bool> Open<'a, F> {
     pub(super) fn new(candidates: &'a [Candidate], eligible: F) -> Self {
         Self { candidates, eligible }
+    }
+
+    /// What the moments of the candidates' states are counted from; `None` without candidates.
+    pub(super) fn epoch(&self) -> Option<Instant> {
+        Some(self.candidates.first()?.state.epoch())
     }
 
     /// How many candidates there are, open or not.

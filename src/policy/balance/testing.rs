@@ -26,12 +26,13 @@ pub(super) fn hint() -> Hint {
 
 /// Idle, cold candidates with these weights.
 pub(super) fn candidates(weights: &[u32]) -> Vec<Candidate> {
+    let epoch = Instant::now();
     (7000..)
         .zip(weights)
         .map(|(port, &weight)| Candidate {
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             weight,
-            state: Arc::new(EndpointState::new(Instant::now())),
+            state: Arc::new(EndpointState::new(epoch)),
         })
         .collect()
 }

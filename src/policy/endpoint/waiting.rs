@@ -4,23 +4,36 @@
 //! starts have to change together, or a reader between the two would see an age of years.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::Instant;
 
 /// The low bits hold the count, which therefore stays below 1,048,576.
 const COUNT_BITS: u32 = 20;
 const COUNT: u64 = (1 << COUNT_BITS) - 1;
-/// Starts are counted in units of 16 us in the 44 bits above, modulo 2^44: what is wanted is the sum of ages, which
-/// stays below that for a million requests that have each waited for four minutes.
+/// Starts stand in the 44 bits above, modulo 2^44: what is wanted is the sum of ages, which stays below that for a
+/// million requests that have each waited for four minutes.
+const START_BITS: u32 = u64::BITS - COUNT_BITS;
 const UNIT_US: u64 = 16;
 
-/// Requests that wait. All times are since one moment that the caller chooses.
+/// A moment in units of 16 us since an epoch. The states of one upstream have one epoch, so that a pick works it out once.
+#[derive(Debug, Clone, Copy)]
+pub struct Ticks(u64);
+
+impl Ticks {
+    /// The epoch itself, for what comes before it.
+    pub fn between(epoch: Instant, now: Instant) -> Self {
+        let since = now.saturating_duration_since(epoch);
+        Self(since.as_secs() * (1_000_000 / UNIT_US) + u64::from(since.subsec_micros()) / UNIT_US)
+    }
+}
+
+/// Requests that wait.
 #[derive(Debug, Default)]
 pub(super) struct Waiting(AtomicU64);
 
 impl Waiting {
     /// A request begins to wait. Answers what `end` needs.
-    pub(super) fn begin(&self, since: Duration) -> Entry {
-        let entry = Entry((units(since) << COUNT_BITS).wrapping_add(1));
+    pub(super) fn begin(&self, now: Ticks) -> Entry {
+        let entry = Entry((now.0 << COUNT_BITS).wrapping_add(1));
         self.0.fetch_add(entry.0, Relaxed);
         entry
     }
@@ -30,19 +43,18 @@ impl Waiting {
         self.0.fetch_sub(entry.0, Relaxed);
     }
 
-    /// How many wait, and their mean age.
+    /// The mean age of those that wait in microseconds; 0 if none does.
     #[inline]
-    pub(super) fn read(&self, since: Duration) -> (u32, Duration) {
+    pub(super) fn mean_age_us(&self, now: Ticks) -> f32 {
         let word = self.0.load(Relaxed);
         let count = word & COUNT;
-        if count == 0 {
-            return (0, Duration::ZERO);
+        let ages = (now.0.wrapping_mul(count) << COUNT_BITS).wrapping_sub(word & !COUNT) >> COUNT_BITS;
+        // A start that this worker's clock has not reached yet makes a sum just below zero.
+        if count == 0 || ages >> (START_BITS - 1) == 1 {
+            return 0.0;
         }
-        let now = units(since).wrapping_mul(count) << COUNT_BITS;
-        let ages = now.wrapping_sub(word & !COUNT) >> COUNT_BITS;
-        // A start that this thread's clock has not reached yet makes a sum just below zero.
-        let ages = if ages >> (63 - COUNT_BITS) == 1 { 0 } else { ages };
-        (u32::try_from(count).unwrap_or(u32::MAX), Duration::from_micros(ages * UNIT_US / count))
+        // Rounds; nobody compares ages by more digits than an f32 has.
+        ages as f32 * UNIT_US as f32 / count as f32
     }
 }
 
@@ -51,45 +63,45 @@ impl Waiting {
 #[must_use = "what begins to wait has to end"]
 pub(super) struct Entry(u64);
 
-fn units(since: Duration) -> u64 {
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX) / UNIT_US
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    const fn ms(ms: u64) -> Duration {
-        Duration::from_millis(ms)
+    const fn ms(ms: u64) -> Ticks {
+        Ticks(ms * 1000 / UNIT_US)
     }
 
     #[test]
     fn the_mean_age_is_that_of_those_that_wait() {
         let waiting = Waiting::default();
-        assert_eq!(waiting.read(ms(5)), (0, Duration::ZERO));
+        assert_eq!(waiting.mean_age_us(ms(5)), 0.0);
         let (first, second) = (waiting.begin(ms(100)), waiting.begin(ms(200)));
-        assert_eq!(waiting.read(ms(400)), (2, ms(250)));
+        assert_eq!(waiting.mean_age_us(ms(400)), 250_000.0);
         waiting.end(first);
-        assert_eq!(waiting.read(ms(400)), (1, ms(200)));
+        assert_eq!(waiting.mean_age_us(ms(400)), 200_000.0);
         waiting.end(second);
-        assert_eq!(waiting.read(ms(400)), (0, Duration::ZERO));
+        assert_eq!(waiting.mean_age_us(ms(400)), 0.0);
     }
 
     #[test]
     fn a_reader_whose_clock_is_behind_sees_no_age() {
         let waiting = Waiting::default();
         let _entry = waiting.begin(ms(100));
-        assert_eq!(waiting.read(ms(99)), (1, Duration::ZERO));
+        assert_eq!(waiting.mean_age_us(ms(99)), 0.0);
+        let now = Instant::now();
+        assert_eq!(Ticks::between(now + Duration::from_secs(1), now).0, 0);
     }
 
     #[test]
     fn years_of_uptime_and_many_requests_do_not_disturb_it() {
         let waiting = Waiting::default();
-        let start = Duration::from_secs(10 * 365 * 86_400);
-        let entries: Vec<_> = (0..100_000).map(|_| waiting.begin(start)).collect();
-        let (count, age) = waiting.read(start + Duration::from_secs(60));
-        assert_eq!((count, age.as_secs()), (100_000, 60));
+        let start = 10 * 365 * 86_400 * 1000;
+        let entries: Vec<_> = (0..100_000).map(|_| waiting.begin(ms(start))).collect();
+        let age = waiting.mean_age_us(ms(start + 60_000)) / 60e6;
+        assert!((age - 1.0).abs() < 1e-3, "{age}");
         entries.into_iter().for_each(|entry| waiting.end(entry));
-        assert_eq!(waiting.read(start).0, 0);
+        assert_eq!(waiting.mean_age_us(ms(start + 60_000)), 0.0);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::policy::endpoint::Ticks;
 
 const SETTINGS: LeastResponse = LeastResponse {
     quantile: 0.99,
@@ -296,8 +297,8 @@ fn a_hung_endpoint_is_seen_before_its_requests_end() {
     state.publish(pool.scores()[0]);
     let mut request = state.begin();
     request.wait(pool.now);
-    assert!(state.age(pool.now + Duration::from_millis(10)) < 0.5);
-    assert!(state.age(pool.now + Duration::from_millis(500)) > 5.0);
+    let age = |ms| state.age(Ticks::between(pool.now, pool.now + Duration::from_millis(ms)));
+    assert!(age(10) < 0.5 && age(500) > 5.0, "{} {}", age(10), age(500));
 }
 
 #[test]
