@@ -1,7 +1,7 @@
 # Each target is a command that a person could type; what it does stands in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench bench-peers bench-tail
+.PHONY: help demo test lint fmt bench bench-simulation bench-peers bench-tail
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -19,7 +19,10 @@ fmt: ## Format the code
 	cargo fmt --all
 
 bench: ## Criterion benches of the hot functions
-	cargo bench --locked
+	cargo bench --locked --bench pick --bench route --bench headers --bench snapshot
+
+bench-simulation: ## Strategies beside models of their rivals in virtual time, some minutes
+	cargo bench --locked --bench simulation
 
 bench-peers: ## Tillgate beside nginx and HAProxy; ROUNDS=3 SECONDS=2 for a short run
 	scripts/install-deps.sh bench-peers

@@ -163,7 +163,7 @@ pub struct LeastResponse {
     pub quantile: f64,
     /// How long a sample counts, 1 s to 10 min. Default 30 s.
     pub window: Duration,
-    /// Samples at which the quantile has most of its say, 1 to 1,000,000. Default 300.
+    /// Samples at which the quantile has two thirds of its say, 1 to 1,000,000. Default 300.
     pub min_samples: u64,
     /// What a latency is set against before endpoints are compared. Default: its route.
     pub normalize: Normalize,
