@@ -71,6 +71,16 @@ fn tails() -> Vec<Scenario> {
             "two of four: 3 % take 80 ms more, same mean",
             vec![light(), light(), heavy(), heavy()],
         ),
+        Scenario::new(
+            "outliers",
+            "four alike, 400 requests/s: steady 5 ms, and 5 s for one in 3,000",
+            vec![
+                Endpoint::serving(Law::HeavyTail { mean_ms: 5.0, share: 1.0 / 3000.0, extra_ms: 5000.0 });
+                4
+            ],
+        )
+        .rate(400.0)
+        .seconds(180),
         Scenario::new("two_stall", "two of four stall 250 ms every 2-3 s", usual_and(2, vec![stalls(); 2])),
         Scenario::new("all_stall", "all four stall 250 ms every 2-3 s, not in phase", vec![stalls(); 4]),
     ]
@@ -123,6 +133,14 @@ fn failing() -> Vec<Scenario> {
         Scenario::new("refuses", "one refuses from 30 s to 60 s", back(Behaviour::Refuse, 60))
             .seconds(90)
             .watch(Some(30), Some(60)),
+        Scenario::new(
+            "one_of_two_refuses",
+            "one of two refuses from 30 s to 60 s",
+            vec![usual(), usual().then(30, Behaviour::Refuse).then_mean(60, MEAN_MS)],
+        )
+        .rate(400.0)
+        .seconds(90)
+        .watch(Some(30), Some(60)),
         Scenario::new("hangs", "one hangs from 30 s to 50 s", back(Behaviour::Hang, 50))
             .seconds(90)
             .watch(Some(30), Some(50)),
@@ -172,6 +190,9 @@ fn limited() -> Vec<Scenario> {
             vec![station(8), station(8), loses(), loses()],
         )
         .watch(Some(30), None),
+        Scenario::new("light_weights", "weights 1:4, 20 requests/s", vec![usual(), usual().weight(4)])
+            .rate(20.0)
+            .seconds(300),
         Scenario::new(
             "weights",
             "weights 1:2:4 with 4, 8, 16 servers of 20 ms",

@@ -28,6 +28,8 @@ pub struct Tillgate {
     pool: Pool,
     /// What the workers will hand over, by endpoint.
     samples: Vec<(usize, Sample)>,
+    /// What they handed over at the last tick. In the proxy a worker's tick and the aggregator's are apart by up to one.
+    handed_over: Vec<(usize, Sample)>,
     guards: HashMap<usize, InFlight>,
     /// The policy's clock is an `Instant`; only differences to this one matter.
     start: Instant,
@@ -55,6 +57,7 @@ impl Tillgate {
             workers,
             pool: Pool::new(settings, fleet.present, start),
             samples: Vec::new(),
+            handed_over: Vec::new(),
             guards: HashMap::new(),
             start,
         }
@@ -98,10 +101,11 @@ impl Balance for Tillgate {
 
     fn tick(&mut self, now: Duration) {
         let now = self.start + now;
-        for (endpoint, sample) in self.samples.drain(..) {
+        for (endpoint, sample) in self.handed_over.drain(..) {
             self.pool.learn(endpoint, &sample, now);
         }
-        self.pool.publish(self.balancer.candidates().iter().map(|candidate| &*candidate.state), now);
+        std::mem::swap(&mut self.handed_over, &mut self.samples);
+        self.pool.publish(self.balancer.candidates(), now);
     }
 
     /// What a reload does: state and records of the others stay, the workers' turns begin anew.

@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use crate::config::render;
-use crate::policy::balance::cost;
-use crate::policy::endpoint::{Candidate, Ticks};
+use crate::policy::endpoint::Ticks;
 use crate::policy::latency::LatencyWindow;
 use crate::policy::score::Score;
 use crate::process::control::Cause;
@@ -120,16 +119,17 @@ fn describe_endpoint(upstream: &Upstream, index: usize, pool: &PoolFigures) -> V
         "p90_ms": p90,
         "p99_ms": p99,
         "cost_factor": figures.score.map(|score| decimal(score.factor)),
-        "cost": cost_parts(upstream.candidate(index), figures.score.unwrap_or_default()),
+        "cost": cost_parts(upstream, index, figures.score.unwrap_or_default()),
     })
 }
 
 /// What `least_response` compares, and what it is made of. The parts from the window are those that the balancer was
 /// told last; an endpoint that never had a request has them too, as the balancer has.
-fn cost_parts(candidate: &Candidate, score: Score) -> Value {
-    let (state, now) = (&candidate.state, Instant::now());
+fn cost_parts(upstream: &Upstream, index: usize, score: Score) -> Value {
+    let (candidate, now) = (upstream.candidate(index), Instant::now());
+    let state = &candidate.state;
     json!({
-        "total": decimal(cost(candidate, now)),
+        "total": decimal(upstream.balancer.cost(index, now)),
         "factor": decimal(state.factor()),
         "latency": decimal(score.tail),
         "mean": decimal(score.mean),

@@ -30,8 +30,13 @@ impl Audience {
     pub fn includes(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
         let ExplainHeader { token, addresses } = &self.config;
         let knows = token.as_ref().is_some_and(|token| has_token(headers, token.reveal().as_bytes()));
-        knows || is_in(addresses, peer.to_canonical())
+        knows || (is_in(addresses, peer.to_canonical()) && !is_forwarded(headers))
     }
+}
+
+/// A proxy in front, as one for TLS on the same machine, would lend its address to everybody.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name))
 }
 
 fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
@@ -56,7 +61,7 @@ fn is_equal(sent: &[u8], token: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderValue, header};
 
     use super::*;
     use crate::config::Secret;
@@ -99,6 +104,9 @@ mod tests {
         let audience = audience(None, &["10.0.0.0/8", "2001:db8::/32"]);
         let told = |peer: &str| audience.includes(peer.parse().expect("an address"), &headers(&[]));
         assert!(told("10.1.2.3") && told("::ffff:10.1.2.3") && told("2001:db8::1"));
+        let forwarded =
+            HeaderMap::from_iter([(header::FORWARDED, HeaderValue::from_static("for=203.0.113.9"))]);
+        assert!(!audience.includes("10.1.2.3".parse().expect("an address"), &forwarded));
         assert!(!told("11.0.0.1") && !told("::1") && !told("2001:db9::1"));
     }
 }

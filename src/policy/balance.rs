@@ -20,7 +20,6 @@ mod weighted;
 use std::time::Instant;
 
 pub use self::consistent_hash::hash_key;
-pub use self::least_response::cost;
 use self::maglev::Table;
 use self::open::Open;
 use self::random::Random;
@@ -85,9 +84,27 @@ impl Balancer {
         Cursor { position: rng.usize(0..turns.max(1)) }
     }
 
-    /// The candidate for a request; `None` if and only if none with a weight above 0 is eligible.
+    /// The candidate for a request; `None` if and only if none with a weight above 0 is eligible. One in its slow start is
+    /// passed over by the share of picks that it does not have yet, unless there is no other.
     ///
     pub fn pick(
+        &self,
+        cursor: &mut Cursor,
+        hint: Hint,
+        eligible: impl Fn(usize) -> bool,
+        rng: &mut fastrand::Rng,
+    ) -> Option<usize> {
+        let ramped = rng.f32();
+        let warm = |index: usize| eligible(index) && self.candidates[index].state.ramp() > ramped;
+        let picked = match &self.rule {
+            // A key has its place from the start.
+            Rule::ConsistentHash(_) => None,
+            _ => self.pick_open(cursor, hint, warm, rng),
+        };
+        picked.or_else(|| self.pick_open(cursor, hint, &eligible, rng))
+    }
+
+    fn pick_open(
         &self,
         cursor: &mut Cursor,
         hint: Hint,

@@ -18,6 +18,10 @@ use super::score::{Outcome, Score};
 const FIRST_PENALTY: u32 = 2;
 /// No penalty is larger: an endpoint that comes back is tried again within seconds.
 const MOST_PENALTY: u32 = 128;
+/// No age of what waits counts for more: a hang shows in the requests in flight as well.
+const MOST_AGE: f32 = 10.0;
+/// So many requests that wait have half of the say.
+const AGE_HALF_SAY: f32 = 2.0;
 
 /// Live state of one (upstream, address), shared by every worker.
 ///
@@ -28,6 +32,8 @@ pub struct EndpointState {
     in_flight: AtomicU32,
     /// An `f32` as bits.
     factor: AtomicU32,
+    /// An `f32` as bits.
+    ramp: AtomicU32,
     /// One over the patience in microseconds; an `f32` as bits.
     haste: AtomicU32,
     cold: AtomicBool,
@@ -50,6 +56,7 @@ impl EndpointState {
             wants_probe: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             factor: AtomicU32::new(1.0_f32.to_bits()),
+            ramp: AtomicU32::new(1.0_f32.to_bits()),
             haste: AtomicU32::new(0.0_f32.to_bits()),
             cold: AtomicBool::new(true),
             failed: AtomicU32::new(0),
@@ -76,6 +83,12 @@ impl EndpointState {
         f32::from_bits(self.factor.load(Relaxed))
     }
 
+    /// The share of picks that may consider it: under 1 in its slow start.
+    #[inline]
+    pub fn ramp(&self) -> f32 {
+        f32::from_bits(self.ramp.load(Relaxed))
+    }
+
     /// Whether its latency window is empty, so that `least_response` sends it one request at a time.
     #[inline]
     pub fn is_cold(&self) -> bool {
@@ -87,11 +100,15 @@ impl EndpointState {
         self.epoch
     }
 
-    /// A: the mean age of the requests that were sent whole and wait for their response head, over how long they may.
-    /// `now` is since this state's epoch.
+    /// A: the mean age of the requests that were sent whole and wait for their response head, over how long they may;
+    /// at least 1 and at most 10. `now` is since this state's epoch.
+    ///
+    /// One old request says little, since it may be a long poll; three say a hang.
     #[inline]
     pub fn age(&self, now: Ticks) -> f32 {
-        self.waiting.mean_age_us(now) * f32::from_bits(self.haste.load(Relaxed))
+        let (count, mean_us) = self.waiting.read(now);
+        let age = (mean_us * f32::from_bits(self.haste.load(Relaxed))).min(MOST_AGE);
+        if age <= 1.0 { 1.0 } else { 1.0 + (age - 1.0) * count / (count + AGE_HALF_SAY) }
     }
 
     /// Whether a probe that was asked for has not been sent yet.
@@ -103,7 +120,7 @@ impl EndpointState {
     /// the wish away, so that one request goes and not many.
     #[inline]
     pub fn take_probe(&self) -> bool {
-        self.wants_probe() && self.wants_probe.swap(false, Relaxed)
+        self.wants_probe() && self.penalty() == 0 && self.wants_probe.swap(false, Relaxed)
     }
 
     /// Takes note of how a request ended, at once: a refused connection frees its endpoint so quickly that it looks
@@ -123,7 +140,7 @@ impl EndpointState {
     }
 
     /// Lets a penalty fade, ten times a second. That of one failure is gone after a fifth of a second, the largest
-    /// after three and a half: a dead endpoint is tried again, but less and less often.
+    /// after three: a dead endpoint is tried again, but less and less often.
     pub fn fade(&self) {
         let penalty = self.penalty();
         if penalty > 0 {
@@ -152,6 +169,7 @@ impl EndpointState {
     /// Makes the aggregator's latest score the one that workers pick by.
     pub fn publish(&self, score: Score) {
         self.factor.store(score.factor.to_bits(), Relaxed);
+        self.ramp.store(score.ramp.to_bits(), Relaxed);
         self.haste.store(score.patience_us.recip().to_bits(), Relaxed);
         self.cold.store(score.is_cold(), Relaxed);
         self.wants_probe.store(score.probe, Relaxed);
@@ -233,17 +251,34 @@ mod tests {
         let after = |ms| start + Duration::from_millis(ms);
         let age = |ms| (state.age(Ticks::between(start, after(ms))) * 100.0).round() / 100.0;
         let mut request = state.begin();
-        assert_eq!(age(10), 0.0);
+        assert_eq!(age(10), 1.0);
         request.wait(after(10));
         request.wait(after(20));
-        assert_eq!(age(40), 3.0);
+        assert_eq!(age(40), 1.67);
         request.answered();
-        assert_eq!((age(50), state.in_flight()), (0.0, 1));
+        assert_eq!((age(50), state.in_flight()), (1.0, 1));
         let mut cancelled = state.begin();
         cancelled.wait(after(60));
-        assert_eq!(age(70), 1.0);
+        assert_eq!(age(100), 2.0);
         drop(cancelled);
-        assert_eq!(age(70), 0.0);
+        assert_eq!(age(100), 1.0);
+    }
+
+    #[test]
+    fn one_old_request_counts_for_less_than_three() {
+        let epoch = Instant::now();
+        let state = Arc::new(EndpointState::new(epoch));
+        state.publish(Score { patience_us: 10_000.0, ..Score::default() });
+        let now = Ticks::between(epoch, epoch + Duration::from_secs(30));
+        let mut requests = Vec::new();
+        let mut ages = Vec::new();
+        for _ in 0..4 {
+            let mut request = state.begin();
+            request.wait(epoch);
+            requests.push(request);
+            ages.push(state.age(now));
+        }
+        assert_eq!(ages, [4.0, 5.5, 6.4, 7.0]);
     }
 
     #[test]
@@ -254,7 +289,7 @@ mod tests {
         state.publish(Score { patience_us: 1.0, ..Score::default() });
         let mut request = state.begin();
         request.wait(start);
-        assert_eq!(state.age(Ticks::between(epoch, start)), 0.0);
+        assert_eq!(state.age(Ticks::between(epoch, start)), 1.0);
     }
 
     #[test]
@@ -275,10 +310,10 @@ mod tests {
     }
 
     #[test]
-    fn a_penalty_fades_within_four_seconds() {
+    fn a_penalty_fades_within_three_seconds() {
         let state = EndpointState::new(Instant::now());
         (0..100).for_each(|_| state.observe(Outcome::Failure));
-        (0..40).for_each(|_| state.fade());
+        (0..30).for_each(|_| state.fade());
         assert_eq!(state.penalty(), 0);
         state.observe(Outcome::Failure);
         assert_eq!(state.penalty(), 128, "what failed last time is not trusted the sooner for the pause");

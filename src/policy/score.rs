@@ -23,11 +23,14 @@ use self::probe::Probe;
 use self::reading::{Common, Reading};
 pub use self::record::EndpointRecord;
 use self::usual::Usual;
-use super::endpoint::EndpointState;
+use super::endpoint::Candidate;
 use crate::config::{LeastResponse, Normalize};
 
 /// The shortest latency that is told apart, in microseconds.
 const FLOOR_US: u64 = 64;
+
+/// Stands for every route where latencies are not told apart by route.
+const ANY_ROUTE: u32 = u32::MAX;
 
 /// How a request ended, as far as the endpoint answers for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +68,8 @@ pub struct Settings {
 /// The cost of an endpoint relative to its pool, with the parts it is made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
-    /// What a request costs here as a multiple of the usual: `max(L^2, M, T, 1) / (E x ramp)`, where what lies within
-    /// a dead-band counts as 1.
+    /// What a request costs here as a multiple of the usual: `max(L^2, M, T, 1) / E`, where what lies within a
+    /// dead-band counts as 1.
     pub factor: f32,
     /// How long requests may wait for their response head on average before that counts as slow, in microseconds.
     pub patience_us: f32,
@@ -136,10 +139,14 @@ impl Pool {
     /// The pool after a reload: each endpoint is one of before, by its index, or a new one. Samples stay.
     pub fn renew(self, settings: Settings, endpoints: &[Option<usize>], now: Instant) -> Self {
         let window = settings.least_response.window;
+        let other_scale = settings.least_response.normalize != self.settings.least_response.normalize;
         let mut known: Vec<Option<EndpointRecord>> = self.endpoints.into_iter().map(Some).collect();
         let mut renew = |before: &Option<usize>| match before.and_then(|index| known.get_mut(index)?.take()) {
             Some(mut record) => {
                 record.resize(window, now);
+                if other_scale {
+                    record.forget_ratios(window, now);
+                }
                 record
             }
             None => EndpointRecord::new(window, now),
@@ -151,7 +158,7 @@ impl Pool {
 
     /// Forgets what is usual on routes that are not wanted.
     pub fn retain_routes(&mut self, wanted: impl Fn(u32) -> bool) {
-        self.usual.retain(wanted);
+        self.usual.retain(|route| route == ANY_ROUTE || wanted(route));
     }
 
     /// What is known of one endpoint.
@@ -174,19 +181,15 @@ impl Pool {
         }
     }
 
-    /// Scores every endpoint and tells the workers, who read it in `states`.
-    pub fn publish<'a>(
-        &mut self,
-        states: impl Iterator<Item = &'a EndpointState> + Clone,
-        now: Instant,
-    ) -> Vec<Score> {
+    /// Scores every endpoint and tells the workers, who read it in the states of `candidates`.
+    pub fn publish(&mut self, candidates: &[Candidate], now: Instant) -> Vec<Score> {
         let mut scores = self.scores(now);
-        if let Some(index) = self.probe.next(&mut self.endpoints, states.clone(), self.answers, now) {
+        if let Some(index) = self.probe.next(&mut self.endpoints, candidates, self.answers, now) {
             scores[index].probe = true;
         }
-        for (state, score) in states.zip(&scores) {
-            state.publish(*score);
-            state.fade();
+        for (candidate, score) in candidates.iter().zip(&scores) {
+            candidate.state.publish(*score);
+            candidate.state.fade();
         }
         scores
     }
@@ -207,7 +210,7 @@ impl Pool {
     fn ratio(&mut self, sample: &Sample, micros: u64) -> f64 {
         let route = match self.settings.least_response.normalize {
             Normalize::Route => sample.route,
-            Normalize::Off => 0,
+            Normalize::Off => ANY_ROUTE,
         };
         let micros = micros as f64;
         let usual = match sample.outcome {

@@ -221,8 +221,7 @@ impl PoolFigures {
         if !self.sampled {
             return;
         }
-        let states = upstream.balancer.candidates().iter().map(|candidate| &*candidate.state);
-        let scores = self.recent.publish(states, now);
+        let scores = self.recent.publish(upstream.balancer.candidates(), now);
         for (index, (figures, score)) in self.endpoints.iter_mut().zip(scores).enumerate() {
             figures.tell_failing(upstream, index);
             figures.score = Some(score);

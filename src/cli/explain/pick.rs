@@ -23,7 +23,7 @@ const SHOWN: usize = 10;
 /// More requests in flight at one endpoint than this make no difference to what is shown.
 const MOST_IN_FLIGHT: u32 = 100_000;
 /// In pools over this size it is said that a pick may not look at all.
-const MANY: usize = 8;
+const MANY: usize = 16;
 
 /// What there is to pick from.
 #[derive(Debug)]
@@ -100,12 +100,13 @@ fn by_cost(question: &Question<'_>, report: &mut Report) {
 }
 
 fn legend(report: &mut Report) {
-    report.line("", "cost: load per weight x the largest of L^2, M, T and A, over E and ramp; lower wins");
+    report.line("", "cost: the largest of L^2, M and T, over E, x A x load per weight; lower wins");
+    report.line("", "x (1 + penalty)^2 while it fails; a cold one that has a request already comes last");
     report.line(
         "",
         "L: mean beyond the quantile, M: long mean, T: recent peak, each against the pool's and 1 if near it",
     );
-    report.line("", "A: age of what waits for its head; E: (share without failure)^4; ramp: slow start");
+    report.line("", "A: age of what waits for its head; E: (share without failure)^4");
 }
 
 /// The owner of the hash, and who has it now if the owner is full.

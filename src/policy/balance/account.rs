@@ -4,9 +4,9 @@
 
 use std::time::Instant;
 
-use super::{Balancer, Hint, least_response};
+use super::{Balancer, Hint};
 use crate::config::Strategy;
-use crate::policy::endpoint::{Candidate, Ticks};
+use crate::policy::endpoint::Ticks;
 
 impl Balancer {
     /// As in `least_response: cost 1.00 of 3 (L 1.00, M 1.00, T 0.40, A 0.10, E 1.00, W 1, 2 in flight)`. ASCII without control characters.
@@ -20,27 +20,28 @@ impl Balancer {
             (Strategy::Random, _) => format!("drawn, W {weight}, of {open}"),
             (Strategy::LeastConnections, _) => format!("{busy} in flight, W {weight}, of {open}"),
             (Strategy::P2c, _) => format!("{busy} in flight, W {weight}, the less busy of two of {open}"),
-            (Strategy::LeastResponse, _) => cost(candidate, open, hint.now),
+            (Strategy::LeastResponse, _) => self.account_cost(picked, open, hint.now),
             (Strategy::ConsistentHash(_), Some(key)) => format!("hash {key:016x}, of {open}"),
             (Strategy::ConsistentHash(_), None) => format!("no key, so drawn, W {weight}, of {open}"),
         };
         format!("{}: {why}", strategy.name())
     }
-}
 
-fn cost(candidate: &Candidate, open: usize, now: Instant) -> String {
-    let state = &candidate.state;
-    let [tail, mean, fast, error] = state.parts();
-    let age = state.age(Ticks::between(state.epoch(), now));
-    let cold = if state.is_cold() { ", cold" } else { "" };
-    let penalty = state.penalty();
-    let failing = if penalty > 0 { format!(", penalty {penalty}") } else { String::new() };
-    format!(
-        "cost {:.2} of {open} (L {tail:.2}, M {mean:.2}, T {fast:.2}, A {age:.2}, E {error:.2}, W {}, {} in flight{cold}{failing})",
-        least_response::cost(candidate, now),
-        candidate.weight,
-        state.in_flight()
-    )
+    fn account_cost(&self, picked: usize, open: usize, now: Instant) -> String {
+        let candidate = &self.candidates[picked];
+        let state = &candidate.state;
+        let [tail, mean, fast, error] = state.parts();
+        let age = state.age(Ticks::between(state.epoch(), now));
+        let cold = if state.is_cold() { ", cold" } else { "" };
+        let penalty = state.penalty();
+        let failing = if penalty > 0 { format!(", penalty {penalty}") } else { String::new() };
+        format!(
+            "cost {:.2} of {open} (L {tail:.2}, M {mean:.2}, T {fast:.2}, A {age:.2}, E {error:.2}, W {}, {} in flight{cold}{failing})",
+            self.cost(picked, now),
+            candidate.weight,
+            state.in_flight()
+        )
+    }
 }
 
 #[cfg(test)]
@@ -77,7 +78,7 @@ mod tests {
         });
         assert_eq!(
             account(),
-            "least_response: cost 3.00 of 2 (L 1.50, M 1.00, T 0.40, A 0.00, E 1.00, W 2, 3 in flight)"
+            "least_response: cost 4.50 of 2 (L 1.50, M 1.00, T 0.40, A 1.00, E 1.00, W 2, 3 in flight)"
         );
         candidates[0].state.observe(Outcome::Failure);
         assert!(account().ends_with("3 in flight, penalty 2)"), "{}", account());

@@ -1,4 +1,4 @@
-//! `least_connections`: fewest requests in flight per weight, the new one included; ties at random by weight.
+//! `least_connections`: fewest requests in flight per weight; ties, as of those that are idle, at random by weight.
 //!
 //! Above 32 candidates, the fewest of several drawn at random: a look at a hundred endpoints, each on a cache line that
 //! every worker writes, costs more than the rest of a pick, and workers that all saw the same least would meet there.
@@ -13,7 +13,7 @@ const SCAN: usize = 32;
 /// Above, this many draws by weight, with repetition.
 const DRAWS: usize = 8;
 
-/// The open candidate with the lowest `(in_flight + 1) / weight`.
+/// The open candidate with the lowest `in_flight / weight`.
 pub(super) fn pick(
     open: &Open<'_, impl Fn(usize) -> bool>,
     random: &Random,
@@ -52,7 +52,7 @@ fn scan(open: &Open<'_, impl Fn(usize) -> bool>, rng: &mut fastrand::Rng) -> Opt
 /// Division rounds equal fractions equally, so that a tie is exact.
 #[inline]
 fn load_of(candidate: &Candidate) -> f32 {
-    (candidate.state.in_flight() as f32 + 1.0) / candidate.weight as f32
+    candidate.state.in_flight() as f32 / candidate.weight as f32
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 
 use std::time::Instant;
 
-use super::Hint;
 use super::open::Open;
 use super::random::Random;
 use super::reservoir::Reservoir;
+use super::{Balancer, Hint};
 use crate::policy::endpoint::{Candidate, Ticks};
 
 /// Up to this many candidates are all compared. Two random choices are not enough when half of the endpoints are bad.
@@ -20,22 +20,22 @@ const CHOICES: usize = 5;
 const DRAWS: usize = 16;
 /// Below this many open candidates found, all are compared.
 const LEAST_CHOICES: usize = 3;
-/// Above any other difference in cost.
-const BUSY_TRIAL: f32 = 1e15;
+/// Where an endpoint of which nothing is known has a request already.
+const BUSY_TRIAL: f32 = 64.0;
 
-/// The open candidate with the lowest cost; ties by requests in flight, then at random.
+/// The open candidate with the lowest cost; ties by requests in flight, then at random by weight.
 pub(super) fn pick(
     open: &Open<'_, impl Fn(usize) -> bool>,
     random: &Random,
     hint: Hint,
     rng: &mut fastrand::Rng,
 ) -> Option<usize> {
-    let asked = Asked::new(open, hint);
+    let asked = Asked::new(open, random, hint);
     let sampled = if open.len() > SCAN { sample(open, random, asked, rng) } else { None };
     sampled.or_else(|| scan(open, asked, rng))
 }
 
-/// The best of `CHOICES` draws; `None` if too few of the drawn are open. The first drawn of equals is at random.
+/// The best of `CHOICES` draws; `None` if too few of the drawn are open.
 fn sample(
     open: &Open<'_, impl Fn(usize) -> bool>,
     random: &Random,
@@ -43,42 +43,82 @@ fn sample(
     rng: &mut fastrand::Rng,
 ) -> Option<usize> {
     let mut found = 0;
-    let mut best: Option<(usize, Cost)> = None;
+    let mut best = Best::default();
     for _ in 0..DRAWS {
         let Some((index, candidate)) = random.draw(open, rng) else { continue };
         if asked.probes(candidate) {
             return Some(index);
         }
-        let cost = Cost::of(candidate, asked.now);
-        if best.is_none_or(|(_, least)| cost.compare(least).is_lt()) {
-            best = Some((index, cost));
-        }
+        // They are drawn by weight already.
+        best.offer(index, Cost::of(candidate, asked), 1, rng);
         found += 1;
         if found == CHOICES {
             break;
         }
     }
-    best.filter(|_| found >= LEAST_CHOICES).map(|(index, _)| index)
+    best.kept().filter(|_| found >= LEAST_CHOICES)
 }
 
 fn scan(open: &Open<'_, impl Fn(usize) -> bool>, asked: Asked, rng: &mut fastrand::Rng) -> Option<usize> {
-    let mut least = Cost::MOST;
-    let mut ties = Reservoir::default();
+    let mut best = Best::default();
     for (index, candidate) in open.iter() {
         if asked.probes(candidate) {
             return Some(index);
         }
-        let cost = Cost::of(candidate, asked.now);
-        match cost.compare(least) {
-            std::cmp::Ordering::Less => {
-                least = cost;
-                ties = Reservoir::starting(index, candidate.weight);
-            }
-            std::cmp::Ordering::Equal => ties.offer(index, candidate.weight, rng),
-            std::cmp::Ordering::Greater => {}
+        best.offer(index, Cost::of(candidate, asked), candidate.weight, rng);
+    }
+    best.kept()
+}
+
+/// The best so far of those that are idle and of those that are not.
+///
+/// Which of the two kinds is better is a matter of cost. Among the idle the weight makes no difference to who is the
+/// better, only to how often: a small shop, where nearly all are idle, would else send everything to the heaviest.
+#[derive(Default)]
+struct Best {
+    idle: Least<f32>,
+    /// The lowest cost of an idle one.
+    idle_cost: Option<f32>,
+    /// By cost, then by requests in flight.
+    busy: Least<(f32, u32)>,
+}
+
+impl Best {
+    #[inline]
+    fn offer(&mut self, index: usize, cost: Cost, weight: u32, rng: &mut fastrand::Rng) {
+        if cost.in_flight > 0 {
+            self.busy.offer((cost.cost, cost.in_flight), index, weight, rng);
+        } else {
+            self.idle.offer(cost.slowness, index, weight, rng);
+            self.idle_cost = Some(self.idle_cost.map_or(cost.cost, |least| least.min(cost.cost)));
         }
     }
-    ties.kept()
+
+    fn kept(&self) -> Option<usize> {
+        match (self.idle_cost, self.busy.least) {
+            (Some(idle), Some((busy, _))) if busy < idle => self.busy.ties.kept(),
+            (None, _) => self.busy.ties.kept(),
+            (Some(_), _) => self.idle.ties.kept(),
+        }
+    }
+}
+
+/// The lowest of a run, one of equals at random by weight.
+#[derive(Default)]
+struct Least<T> {
+    least: Option<T>,
+    ties: Reservoir,
+}
+
+impl<T: PartialOrd + Copy> Least<T> {
+    #[inline]
+    fn offer(&mut self, value: T, index: usize, weight: u32, rng: &mut fastrand::Rng) {
+        match self.least {
+            Some(least) if value > least => {}
+            Some(least) if value == least => self.ties.offer(index, weight, rng),
+            _ => *self = Self { least: Some(value), ties: Reservoir::starting(index, weight) },
+        }
+    }
 }
 
 /// What of a hint counts here.
@@ -86,11 +126,14 @@ fn scan(open: &Open<'_, impl Fn(usize) -> bool>, asked: Asked, rng: &mut fastran
 struct Asked {
     now: Ticks,
     safe: bool,
+    /// What a weight is counted in.
+    mean_weight: f32,
 }
 
 impl Asked {
-    fn new(open: &Open<'_, impl Fn(usize) -> bool>, hint: Hint) -> Self {
-        Self { now: Ticks::between(open.epoch().unwrap_or(hint.now), hint.now), safe: hint.safe }
+    fn new(open: &Open<'_, impl Fn(usize) -> bool>, random: &Random, hint: Hint) -> Self {
+        let epoch = open.epoch().unwrap_or(hint.now);
+        Self { now: Ticks::between(epoch, hint.now), safe: hint.safe, mean_weight: random.mean_weight() }
     }
 
     /// Whether this request goes there to see how it does. Never while one is there that will tell.
@@ -101,41 +144,42 @@ impl Asked {
 
 #[derive(Debug, Clone, Copy)]
 struct Cost {
+    /// How slow and faulty it is, whatever its load.
+    slowness: f32,
     cost: f32,
     in_flight: u32,
 }
 
 impl Cost {
-    const MOST: Self = Self { cost: f32::INFINITY, in_flight: u32::MAX };
-
-    /// `max(factor, age) x (1 + in_flight) x (1 + penalty)^2 / weight`.
+    /// `factor x age x (1 + in_flight) x (1 + penalty)^2 / weight`, with weights in multiples of their mean.
     ///
     /// The age of what waits there is read here and not in the aggregator: in the tenth of a second until the next
     /// score, a stalled endpoint would get one request for each that the busiest of the others has.
     ///
-    /// A cold endpoint that has a request already comes after every other: it looks free, and would be flooded before
-    /// its first answer says how slow it is. Where all are cold, as after a start, the least in flight still wins.
+    /// A cold endpoint that has a request already comes after the others: it looks free, and would be flooded before its
+    /// first answer says how slow it is. Where all are cold, as after a start, the least in flight still wins.
     /// Each worker sees the others' requests, but two that pick at the same moment may both find it idle.
     #[inline]
-    fn of(candidate: &Candidate, now: Ticks) -> Self {
+    fn of(candidate: &Candidate, asked: Asked) -> Self {
         let state = &candidate.state;
         let in_flight = state.in_flight();
-        let load = (in_flight as f32 + 1.0) / candidate.weight as f32;
         let trial = if in_flight > 0 && state.is_cold() { BUSY_TRIAL } else { 1.0 };
         let failing = state.penalty() as f32 + 1.0;
-        let factor = state.factor().max(state.age(now));
-        Self { cost: factor * load * trial * failing * failing, in_flight }
-    }
-
-    #[inline]
-    fn compare(self, other: Self) -> std::cmp::Ordering {
-        self.cost.total_cmp(&other.cost).then(self.in_flight.cmp(&other.in_flight))
+        let slowness = state.factor() * state.age(asked.now) * trial * failing * failing;
+        let load = (in_flight as f32 + 1.0) * asked.mean_weight / candidate.weight as f32;
+        Self { slowness, cost: slowness * load, in_flight }
     }
 }
 
-/// What picks at `now` compare, for those who want to see it: lower is picked. Infinite for an endpoint of weight 0.
-pub fn cost(candidate: &Candidate, now: Instant) -> f32 {
-    Cost::of(candidate, Ticks::between(candidate.state.epoch(), now)).cost
+impl Balancer {
+    /// What picks at `now` compare, for those who want to see it: lower is picked. Infinite for an endpoint of weight 0.
+    pub fn cost(&self, index: usize, now: Instant) -> f32 {
+        let candidate = &self.candidates[index];
+        let now = Ticks::between(candidate.state.epoch(), now);
+        let asked = Asked { now, safe: false, mean_weight: self.random.mean_weight() };
+        let cost = Cost::of(candidate, asked).cost;
+        if candidate.weight == 0 { f32::INFINITY } else { cost }
+    }
 }
 
 #[cfg(test)]
@@ -193,7 +237,7 @@ mod tests {
         warm(&candidates[1..]);
         let (open, random) = (Open::new(&candidates, |_| true), Random::new(&candidates));
         let mut rng = fastrand::Rng::with_seed(5);
-        let _guards = load(&candidates, &[1, 200, 200]);
+        let _guards = load(&candidates, &[1, 20, 20]);
         assert!((0..100).all(|_| pick(&open, &random, hint(), &mut rng) != Some(0)));
         let only_cold = Open::new(&candidates, |index| index == 0);
         assert_eq!(pick(&only_cold, &random, hint(), &mut rng), Some(0));

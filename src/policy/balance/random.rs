@@ -15,12 +15,21 @@ const DRAWS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Random {
     table: AliasTable,
+    mean_weight: f32,
 }
 
 impl Random {
     pub(super) fn new(candidates: &[Candidate]) -> Self {
         let weights: Vec<_> = candidates.iter().map(|candidate| candidate.weight).collect();
-        Self { table: AliasTable::new(&weights) }
+        let open = weights.iter().filter(|weight| **weight > 0);
+        let (count, sum) =
+            open.fold((0_u32, 0_u64), |(count, sum), weight| (count + 1, sum + u64::from(*weight)));
+        Self { table: AliasTable::new(&weights), mean_weight: sum as f32 / count.max(1) as f32 }
+    }
+
+    /// Over the candidates that have one.
+    pub(super) fn mean_weight(&self) -> f32 {
+        self.mean_weight
     }
 
     /// An open candidate; `None` if and only if there is none.

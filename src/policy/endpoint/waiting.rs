@@ -9,8 +9,8 @@ use std::time::Instant;
 /// The low bits hold the count, which therefore stays below 1,048,576.
 const COUNT_BITS: u32 = 20;
 const COUNT: u64 = (1 << COUNT_BITS) - 1;
-/// Starts stand in the 44 bits above, modulo 2^44: what is wanted is the sum of ages, which stays below that for a
-/// million requests that have each waited for four minutes.
+/// Starts stand in the 44 bits above, modulo 2^44: what is wanted is the sum of ages, which stays below half of that
+/// for a million requests that have each waited for two minutes.
 const START_BITS: u32 = u64::BITS - COUNT_BITS;
 const UNIT_US: u64 = 16;
 
@@ -43,18 +43,18 @@ impl Waiting {
         self.0.fetch_sub(entry.0, Relaxed);
     }
 
-    /// The mean age of those that wait in microseconds; 0 if none does.
+    /// How many wait, and their mean age in microseconds; 0 if none does.
     #[inline]
-    pub(super) fn mean_age_us(&self, now: Ticks) -> f32 {
+    pub(super) fn read(&self, now: Ticks) -> (f32, f32) {
         let word = self.0.load(Relaxed);
         let count = word & COUNT;
         let ages = (now.0.wrapping_mul(count) << COUNT_BITS).wrapping_sub(word & !COUNT) >> COUNT_BITS;
         // A start that this worker's clock has not reached yet makes a sum just below zero.
         if count == 0 || ages >> (START_BITS - 1) == 1 {
-            return 0.0;
+            return (0.0, 0.0);
         }
         // Rounds; nobody compares ages by more digits than an f32 has.
-        ages as f32 * UNIT_US as f32 / count as f32
+        (count as f32, ages as f32 * UNIT_US as f32 / count as f32)
     }
 }
 
@@ -73,23 +73,27 @@ mod tests {
         Ticks(ms * 1000 / UNIT_US)
     }
 
+    fn age(waiting: &Waiting, at: u64) -> f32 {
+        waiting.read(ms(at)).1
+    }
+
     #[test]
     fn the_mean_age_is_that_of_those_that_wait() {
         let waiting = Waiting::default();
-        assert_eq!(waiting.mean_age_us(ms(5)), 0.0);
+        assert_eq!(age(&waiting, 5), 0.0);
         let (first, second) = (waiting.begin(ms(100)), waiting.begin(ms(200)));
-        assert_eq!(waiting.mean_age_us(ms(400)), 250_000.0);
+        assert_eq!(age(&waiting, 400), 250_000.0);
         waiting.end(first);
-        assert_eq!(waiting.mean_age_us(ms(400)), 200_000.0);
+        assert_eq!(age(&waiting, 400), 200_000.0);
         waiting.end(second);
-        assert_eq!(waiting.mean_age_us(ms(400)), 0.0);
+        assert_eq!(age(&waiting, 400), 0.0);
     }
 
     #[test]
     fn a_reader_whose_clock_is_behind_sees_no_age() {
         let waiting = Waiting::default();
         let _entry = waiting.begin(ms(100));
-        assert_eq!(waiting.mean_age_us(ms(99)), 0.0);
+        assert_eq!(age(&waiting, 99), 0.0);
         let now = Instant::now();
         assert_eq!(Ticks::between(now + Duration::from_secs(1), now).0, 0);
     }
@@ -99,9 +103,9 @@ mod tests {
         let waiting = Waiting::default();
         let start = 10 * 365 * 86_400 * 1000;
         let entries: Vec<_> = (0..100_000).map(|_| waiting.begin(ms(start))).collect();
-        let age = waiting.mean_age_us(ms(start + 60_000)) / 60e6;
-        assert!((age - 1.0).abs() < 1e-3, "{age}");
+        let minutes = age(&waiting, start + 60_000) / 60e6;
+        assert!((minutes - 1.0).abs() < 1e-3, "{minutes}");
         entries.into_iter().for_each(|entry| waiting.end(entry));
-        assert_eq!(waiting.mean_age_us(ms(start + 60_000)), 0.0);
+        assert_eq!(age(&waiting, start + 60_000), 0.0);
     }
 }

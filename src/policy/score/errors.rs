@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::Outcome;
 
-/// A request counts for a third after ten seconds.
+/// A request counts for a third after this time, and for a seventh after ten seconds.
 const FADE_SECONDS: f64 = 5.0;
 /// No more requests than these are weighed.
 const MOST_REQUESTS: f64 = 100.0;

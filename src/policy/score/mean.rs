@@ -10,6 +10,9 @@ use std::time::Instant;
 /// quiet shop are a dozen samples, whose mean is chance.
 const FADE_SECONDS: f64 = 10.0;
 const FADE_ANSWERS: f64 = 300.0;
+/// No sample counts as more than so many times the usual: one that hung for ten seconds, where ten milliseconds are
+/// usual, would be remembered for minutes.
+const MOST_RATIO: f64 = 50.0;
 /// No more samples than these are averaged.
 const MOST: f64 = 64.0;
 
@@ -31,7 +34,7 @@ impl LongMean {
         let missed = answers.saturating_sub(self.answers) as f64;
         let kept = (-(idle / FADE_SECONDS).min(missed / FADE_ANSWERS)).exp();
         self.weight = (self.weight * kept).min(MOST - 1.0) + 1.0;
-        self.value += (value - self.value) / self.weight;
+        self.value += (value.min(MOST_RATIO) - self.value) / self.weight;
         self.samples = self.samples.saturating_add(1);
         self.updated = self.updated.max(Some(now));
         self.answers = answers;
@@ -69,6 +72,19 @@ mod tests {
         (0..50).for_each(|_| mean.record(1.0, 0, start));
         mean.record(4.0, 50, start + Duration::from_secs(20));
         assert!(mean.read().0 < 1.1, "{mean:?}");
+    }
+
+    #[test]
+    fn a_hang_is_not_remembered_for_minutes() {
+        let start = Instant::now();
+        let mut mean = LongMean::default();
+        (0..64).for_each(|_| mean.record(1.0, 0, start));
+        (0..7).for_each(|_| mean.record(900.0, 64, start));
+        assert!(mean.read().0 < 7.0, "{mean:?}");
+        for probe in 1..=4 {
+            mean.record(1.0, 64 + 2500 * probe, start + Duration::from_secs(16 * probe));
+        }
+        assert!(mean.read().0 < 1.5, "{mean:?}");
     }
 
     #[test]

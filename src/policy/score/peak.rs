@@ -10,7 +10,10 @@ const SETTLE_SECONDS: f64 = 1.5;
 /// Without samples the value falls by 63 % in this many seconds.
 const FORGET_SECONDS: f64 = 10.0;
 
-/// Peak-sensitive moving average; 0 before the first sample.
+/// No sample counts as more than so many times the usual.
+const MOST_RATIO: f64 = 100.0;
+
+/// Peak-sensitive moving average of multiples of the usual; 0 before the first sample.
 #[derive(Debug, Default)]
 pub(super) struct PeakEwma {
     value: f64,
@@ -21,9 +24,15 @@ impl PeakEwma {
     /// Counts one latency. An instant earlier than the last counts as the last.
     pub(super) fn record(&mut self, latency: f64, now: Instant) {
         let kept = (-self.idle_seconds(now) / SETTLE_SECONDS).exp();
+        let latency = latency.min(MOST_RATIO);
         let settled = self.value * kept + latency * (1.0 - kept);
         self.value = settled.max(latency);
         self.updated = self.updated.max(Some(now));
+    }
+
+    /// The value as its last sample left it.
+    pub(super) fn latest(&self) -> f64 {
+        self.value
     }
 
     /// The value at `now`.
@@ -46,23 +55,23 @@ mod tests {
     fn a_peak_counts_at_once_and_settles_within_seconds() {
         let start = Instant::now();
         let mut peak = PeakEwma::default();
-        peak.record(10_000.0, start);
-        peak.record(500_000.0, start);
-        assert_eq!(peak.read(start), 500_000.0);
+        peak.record(1.0, start);
+        peak.record(15.0, start);
+        assert_eq!(peak.read(start), 15.0);
         for step in 1..=100 {
-            peak.record(10_000.0, start + Duration::from_millis(100 * step));
+            peak.record(1.0, start + Duration::from_millis(100 * step));
         }
-        assert!(peak.read(start + Duration::from_secs(10)) < 11_000.0);
+        assert!(peak.read(start + Duration::from_secs(10)) < 1.1);
     }
 
     #[test]
     fn silence_forgives_more_slowly_than_good_samples() {
         let start = Instant::now();
         let mut peak = PeakEwma::default();
-        peak.record(100_000.0, start);
+        peak.record(10.0, start);
         let later = start + Duration::from_secs(5);
-        assert!(peak.read(later) > 60_000.0);
-        peak.record(10_000.0, later);
-        assert!(peak.read(later) < 15_000.0);
+        assert!(peak.read(later) > 6.0);
+        peak.record(1.0, later);
+        assert!(peak.read(later) < 1.5);
     }
 }

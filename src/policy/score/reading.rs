@@ -40,6 +40,8 @@ pub(super) struct Reading {
     samples: u64,
     tail: f64,
     fast: f64,
+    /// T's value without the decay of silence.
+    peak: f64,
     mean: f64,
     /// Samples that the mean was ever made of.
     mean_samples: u32,
@@ -53,7 +55,7 @@ pub(super) struct Reading {
 
 impl EndpointRecord {
     pub(super) fn read(&mut self, settings: &Settings, answers: u64, now: Instant) -> Reading {
-        self.advance(now);
+        self.advance(settings.slow_start, now);
         let idle = now.saturating_duration_since(self.last_sample).as_secs_f64();
         let missed = answers.saturating_sub(self.last_answer);
         let (mean, mean_samples) = self.mean.read();
@@ -61,6 +63,7 @@ impl EndpointRecord {
             samples: self.ratio.count(),
             tail: self.ratio.tail(settings.least_response.quantile),
             fast: self.fast.read(now),
+            peak: self.fast.latest(),
             mean,
             mean_samples,
             staleness: (idle / MEAN_FADE_SECONDS).min(missed as f64 / MEAN_FADE_ANSWERS),
@@ -70,11 +73,12 @@ impl EndpointRecord {
         }
     }
 
-    /// Slow start begins at the first success.
+    /// Slow start begins at the first success; until then it gets one request at a time, and has to.
     fn ramp(&self, slow_start: Option<Duration>, now: Instant) -> f64 {
         let Some(length) = slow_start else { return 1.0 };
-        let warm = self.warm_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        (warm.as_secs_f64() / length.as_secs_f64()).clamp(LEAST_RAMP, 1.0)
+        let Some(since) = self.warm_since else { return 1.0 };
+        let warm = now.saturating_duration_since(since).as_secs_f64();
+        (warm / length.as_secs_f64()).clamp(LEAST_RAMP, 1.0)
     }
 }
 
@@ -85,7 +89,7 @@ impl Reading {
         let slowness = slowness.max(beyond(MEAN_DEAD_BAND, mean)).max(beyond(DEAD_BAND, fast));
         let error = self.success.powi(ERROR_STEEPNESS);
         Score {
-            factor: narrow(beyond(DEAD_BAND, slowness / error) / self.ramp),
+            factor: narrow(beyond(DEAD_BAND, slowness / error)),
             patience_us: common.patience_us.map_or(f32::INFINITY, narrow),
             tail: narrow(tail),
             mean: narrow(mean),
@@ -153,7 +157,8 @@ impl Common {
         Self {
             tail: median(heard().map(|reading| reading.tail)),
             mean,
-            fast: median(heard().map(|reading| reading.fast)),
+            // Not decayed: where others are silent, theirs would fall, and the one that answers look slow beside them.
+            fast: median(heard().map(|reading| reading.peak)),
             patience_us: typical_us.map(|typical| (typical * mean * PATIENCE).max(FLOOR_US as f64)),
         }
     }

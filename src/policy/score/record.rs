@@ -22,8 +22,8 @@ pub struct EndpointRecord {
     pub(super) last_sample: Instant,
     /// Answers of the pool at that moment.
     pub(super) last_answer: u64,
-    /// How many answers the pool had had when it was last heard of or sent a probe.
-    pub(super) last_try: u64,
+    /// How many answers the pool had had when it was last heard of or sent a probe, and when that was.
+    pub(super) last_try: (u64, Instant),
     /// What a probe costs the request that is sent as one, as a multiple of the usual.
     pub(super) dearness: f32,
     /// Since when it answers; `None` before its first success and after its window has emptied.
@@ -41,7 +41,7 @@ impl EndpointRecord {
             errors: ErrorRate::new(now),
             last_sample: now,
             last_answer: 0,
-            last_try: 0,
+            last_try: (0, now),
             dearness: 1.0,
             warm_since: None,
         }
@@ -52,11 +52,13 @@ impl EndpointRecord {
         &self.latency
     }
 
-    /// Forgets what has left the window at `now`. With it goes that the endpoint is known to answer.
-    pub(super) fn advance(&mut self, now: Instant) {
+    /// Forgets what has left the window at `now`. With it goes that the endpoint is known to answer, if it has been
+    /// silent for longer than a slow start takes.
+    pub(super) fn advance(&mut self, slow_start: Option<Duration>, now: Instant) {
         self.latency.advance(now);
         self.ratio.advance(now);
-        if self.ratio.count() == 0 {
+        let silent = now.saturating_duration_since(self.last_sample);
+        if self.ratio.count() == 0 && silent >= slow_start.unwrap_or_default() {
             self.warm_since = None;
         }
     }
@@ -74,6 +76,12 @@ impl EndpointRecord {
         self.errors.rate(now) > FAILING
     }
 
+    /// Begins anew with what is set against the usual, which is no longer the same.
+    pub(super) fn forget_ratios(&mut self, window: Duration, now: Instant) {
+        self.ratio = RatioWindow::new(window, now);
+        (self.fast, self.mean) = (PeakEwma::default(), LongMean::default());
+    }
+
     pub(super) fn resize(&mut self, window: Duration, now: Instant) {
         self.latency.resize(window, now);
         self.ratio.resize(window, now);
@@ -87,7 +95,7 @@ impl EndpointRecord {
         self.mean.record(ratio, of_pool, now);
         self.last_sample = self.last_sample.max(now);
         self.last_answer = of_pool;
-        self.last_try = of_pool;
+        self.last_try = (of_pool, now);
         self.warm_since.get_or_insert(now);
     }
 }

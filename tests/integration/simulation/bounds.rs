@@ -53,7 +53,7 @@ macro_rules! bounds {
 // log-normal tail is the same at any rate: its 99th percentile rests on a few of thousands.
 bounds! {
     equal: Even(0.05),
-    equal_low_rate: Even(0.1),
+    equal_low_rate: Even(0.2),
     equal_5_per_second: Even(0.4),
     equal_busy: Even(0.05),
     two_equal: Even(0.05),
@@ -66,7 +66,7 @@ bounds! {
     two_heavy_tails: RemembersStalls,
     two_stall: RemembersStalls,
     all_stall: Nothing,
-    bimodal: Even(0.05),
+    bimodal: Even(0.1),
     heavy_by_chance: Even(0.05),
     slow_joins: Leaves,
     equal_joins: Even(0.05),
@@ -79,7 +79,11 @@ bounds! {
     flaps: Leaves,
     four_proxies: Nothing,
     capacity_loss: Nothing,
-    weights: Even(0.05),
+    weights: Even(0.1),
+    light_weights: Even(0.3),
+    // Who had one within the window is passed over while others are idle.
+    outliers: Even(0.6),
+    one_of_two_refuses: Leaves,
 }
 
 fn hold(name: &str, also: Also) {
