@@ -97,7 +97,9 @@ fn shown(found: &[Condition]) -> String {
 /// How long the request may take, and how large its body may be.
 pub(super) fn limits(route: &Route, report: &mut Report) {
     let request = route.timeouts.request.map_or("unbounded".to_owned(), show_duration);
-    report.line("timeouts", format!("request {request}, idle {}", show_duration(route.timeouts.idle)));
+    let per_try = route.timeouts.per_try.map(|per_try| format!(", per try {}", show_duration(per_try)));
+    let (per_try, idle) = (per_try.unwrap_or_default(), show_duration(route.timeouts.idle));
+    report.line("timeouts", format!("request {request}{per_try}, idle {idle}"));
     if let Some(bytes) = route.max_body {
         report.line("max body", show_size(bytes));
     }
