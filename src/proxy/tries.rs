@@ -59,7 +59,7 @@ enum Repeat {
     /// Nothing of it was written.
     Unsent(Box<Request<RequestBody>>),
     /// Some of it may have been.
-    Spare(Spare),
+    Spare(Box<Spare>),
 }
 
 /// What was kept of a request before it was sent.
@@ -258,7 +258,7 @@ impl Ended {
     fn repeat(&mut self, spare: Option<Spare>) -> Option<Repeat> {
         match self {
             Self::Failed(failed) if failed.unsent.is_some() => failed.unsent.take().map(Repeat::Unsent),
-            Self::Failed(_) | Self::Answered(_) => spare.map(Repeat::Spare),
+            Self::Failed(_) | Self::Answered(_) => spare.map(Box::new).map(Repeat::Spare),
         }
     }
 

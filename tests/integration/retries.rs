@@ -4,6 +4,7 @@ mod killed;
 mod policies;
 mod posts;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -52,7 +53,7 @@ fn failed(response: &Message, reason: &str, sent: &str) {
 }
 
 /// Two endpoints in turn: requests 1, 3, 5 begin at the first.
-fn in_turn(first: String, second: String, route: &str) -> Proxy {
+fn in_turn(first: SocketAddr, second: SocketAddr, route: &str) -> Proxy {
     let shop = format!("strategy: round_robin, endpoints: [\"{first}\", \"{second}\"]");
     Yaml::new(&shop).route(route).workers(1).start()
 }
@@ -60,7 +61,7 @@ fn in_turn(first: String, second: String, route: &str) -> Proxy {
 #[test]
 fn a_refused_request_of_any_method_is_sent_to_another_endpoint_exactly_once() {
     let (nobody, origin) = (Refuser::bind(), Origin::answering(OK));
-    let proxy = in_turn(nobody.address().to_string(), address(&origin), "max_body: 1MiB");
+    let proxy = in_turn(nobody.address(), origin.address(), "max_body: 1MiB");
     let mut client = proxy.client();
     for number in 0..4 {
         assert_eq!(client.get(&format!("/get/{number}")).status(), 200);
@@ -83,7 +84,7 @@ fn a_refused_request_of_any_method_is_sent_to_another_endpoint_exactly_once() {
 #[test]
 fn an_upload_that_still_streams_goes_to_another_endpoint_if_the_first_refuses() {
     let (nobody, origin) = (Refuser::bind(), Origin::answering(OK));
-    let proxy = in_turn(nobody.address().to_string(), address(&origin), "max_body: 1MiB");
+    let proxy = in_turn(nobody.address(), origin.address(), "max_body: 1MiB");
     for _ in 0..2 {
         let mut client = proxy.client();
         client.send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n");
@@ -96,7 +97,7 @@ fn an_upload_that_still_streams_goes_to_another_endpoint_if_the_first_refuses() 
 #[test]
 fn a_get_that_is_reset_is_sent_again_and_a_post_is_not() {
     let (broken, good) = (resetting(), Origin::answering(OK));
-    let proxy = in_turn(address(&broken), address(&good), "max_body: 1MiB");
+    let proxy = in_turn(broken.address(), good.address(), "max_body: 1MiB");
     let mut client = proxy.client();
     let statuses: Vec<u16> = (0..4).map(|_| client.get("/").status()).collect();
     assert_eq!(statuses, [200; 4]);
@@ -116,7 +117,7 @@ fn half_a_response_head_is_a_reset() {
         visit.send("HTTP/1.1 200 OK\r\ncontent-le");
     });
     let good = Origin::answering(OK);
-    let proxy = in_turn(address(&half), address(&good), "max_body: 1MiB");
+    let proxy = in_turn(half.address(), good.address(), "max_body: 1MiB");
     assert_eq!([proxy.get("/").status(), proxy.get("/").status()], [200; 2]);
     let posts = [proxy.client().post("/", "hello"), proxy.client().post("/", "hello")];
     let lost = posts.iter().find(|response| response.status() == 502).expect("a lost one");
@@ -130,7 +131,7 @@ fn an_answer_that_has_begun_is_never_asked_for_again() {
         visit.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello");
     });
     let good = Origin::answering(OK);
-    let proxy = in_turn(address(&cut), address(&good), "max_body: 1MiB");
+    let proxy = in_turn(cut.address(), good.address(), "max_body: 1MiB");
     let responses = [proxy.get("/"), proxy.get("/")];
     assert_eq!(responses.iter().filter(|response| response.truncated).count(), 1, "{responses:?}");
     assert_eq!(good.requests().len(), 1);
@@ -176,7 +177,7 @@ fn every_endpoint_is_asked_once_at_most_and_attempts_bound_how_many() {
 #[test]
 fn when_all_endpoints_refuse_the_client_is_told_that_nothing_was_sent() {
     let nobody = [Refuser::bind(), Refuser::bind()];
-    let proxy = in_turn(nobody[0].address().to_string(), nobody[1].address().to_string(), "max_body: 1MiB");
+    let proxy = in_turn(nobody[0].address(), nobody[1].address(), "max_body: 1MiB");
     failed(&proxy.client().post("/", "hello"), "connect_failed", "none");
     failed(&proxy.get("/"), "connect_failed", "none");
 }
@@ -201,7 +202,7 @@ fn consistent_hash_moves_on_and_the_headers_name_the_last_endpoint() {
     let other_address = address(&other);
     drop(other);
     let log = tempfile::NamedTempFile::new().expect("a file");
-    let proxy = before(&[other_address.clone(), address(&good)], "max_body: 1MiB")
+    let proxy = before(&[other_address, address(&good)], "max_body: 1MiB")
         .line("explain_header: { addresses: [127.0.0.0/8] }")
         .line(&format!("access_log: {{ path: {}, format: json }}", log.path().display()))
         .start();
@@ -221,7 +222,7 @@ fn consistent_hash_moves_on_and_the_headers_name_the_last_endpoint() {
 #[test]
 fn a_client_without_a_host_gives_each_endpoint_its_own() {
     let (nobody, origin) = (Refuser::bind(), Origin::answering(OK));
-    let proxy = in_turn(nobody.address().to_string(), address(&origin), "max_body: 1MiB");
+    let proxy = in_turn(nobody.address(), origin.address(), "max_body: 1MiB");
     for _ in 0..2 {
         assert_eq!(proxy.exchange("GET / HTTP/1.0\r\n\r\n").status(), 200);
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{address, failed, in_turn, resetting};
+use super::{failed, in_turn, resetting};
 use crate::support::{Message, OK, Origin, Proxy, Refuser, Yaml, eventually};
 
 const UNAVAILABLE: &str = "HTTP/1.1 503 No\r\ncontent-length: 4\r\n\r\nlate";
@@ -33,7 +33,7 @@ fn put(proxy: &Proxy, body: &str) -> Message {
 #[test]
 fn off_sends_nothing_again() {
     let (nobody, origin) = (Refuser::bind(), Origin::answering(OK));
-    let proxy = in_turn(nobody.address().to_string(), address(&origin), "retry: off");
+    let proxy = in_turn(nobody.address(), origin.address(), "retry: off");
     let mut statuses = [proxy.get("/").status(), proxy.get("/").status()];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 502]);
@@ -42,9 +42,9 @@ fn off_sends_nothing_again() {
 #[test]
 fn a_status_is_passed_on_unless_it_is_asked_for_and_then_for_a_get_only() {
     let (bad, good) = (Origin::answering(UNAVAILABLE), Origin::answering(OK));
-    let plain = in_turn(address(&bad), address(&good), "max_body: 1MiB");
+    let plain = in_turn(bad.address(), good.address(), "max_body: 1MiB");
     assert_eq!(plain.get("/").status() + plain.get("/").status(), 703);
-    let asked = in_turn(address(&bad), address(&good), "retry: { on: [503] }");
+    let asked = in_turn(bad.address(), good.address(), "retry: { on: [503] }");
     let mut client = asked.client();
     assert_eq!([(); 6].map(|()| client.get("/").status()), [200; 6]);
     assert!(bad.connections() <= 3, "a small answer that nobody gets costs no connection");
@@ -56,7 +56,7 @@ fn a_status_is_passed_on_unless_it_is_asked_for_and_then_for_a_get_only() {
 #[test]
 fn the_last_answer_is_passed_on_whole_when_all_endpoints_give_it() {
     let bad = [Origin::answering(UNAVAILABLE), Origin::answering(UNAVAILABLE)];
-    let proxy = in_turn(address(&bad[0]), address(&bad[1]), "retry: { on: [503] }");
+    let proxy = in_turn(bad[0].address(), bad[1].address(), "retry: { on: [503] }");
     let response = proxy.get("/");
     assert_eq!((response.status(), response.reason(), response.text().as_str()), (503, "", "late"));
     assert_eq!([bad[0].requests().len(), bad[1].requests().len()], [1, 1]);
@@ -70,7 +70,7 @@ fn an_answer_that_nobody_gets_and_that_does_not_end_is_cut_off() {
         visit.closes();
     });
     let good = Origin::answering(OK);
-    let proxy = in_turn(address(&endless), address(&good), "retry: { on: [503] }");
+    let proxy = in_turn(endless.address(), good.address(), "retry: { on: [503] }");
     assert_eq!([proxy.get("/").status(), proxy.get("/").status()], [200; 2]);
     endless.wait_for_ends(1);
 }
@@ -101,7 +101,7 @@ fn a_retry_after_that_is_too_long_is_the_client_s() {
 fn a_hung_endpoint_costs_a_get_one_per_try_and_a_post_the_answer() {
     let (hung, good) = (silent(), Origin::answering(OK));
     let route = "retry: { on: [timeout] }, timeouts: { per_try: 300ms }";
-    let proxy = in_turn(address(&hung), address(&good), route);
+    let proxy = in_turn(hung.address(), good.address(), route);
     let start = Instant::now();
     assert_eq!([proxy.get("/").status(), proxy.get("/").status()], [200; 2]);
     let took = start.elapsed();
@@ -141,7 +141,7 @@ fn a_body_is_sent_again_only_where_the_route_keeps_it_and_it_is_small_enough() {
     for (route, status) in
         [("max_body: 1MiB", 502), ("retry: { max_body: 5 }", 200), ("retry: { max_body: 4 }", 502)]
     {
-        let proxy = in_turn(address(&broken), address(&good), route);
+        let proxy = in_turn(broken.address(), good.address(), route);
         let mut statuses = [put(&proxy, "hello").status(), put(&proxy, "hello").status()];
         statuses.sort_unstable();
         assert_eq!(statuses, [200, status], "{route}");
@@ -152,11 +152,11 @@ fn a_body_is_sent_again_only_where_the_route_keeps_it_and_it_is_small_enough() {
 #[test]
 fn a_body_that_is_still_under_way_is_not_sent_again() {
     let (broken, good) = (Origin::start(|visit| drop(visit.request_head())), Origin::answering(OK));
-    let proxy = in_turn(address(&broken), address(&good), "retry: { max_body: 1MiB }");
+    let proxy = in_turn(broken.address(), good.address(), "retry: { max_body: 1MiB }");
     let lost = [(); 2].map(|()| {
+        let (bad, well) = (broken.requests().len(), good.connections());
         let mut client = proxy.client();
         client.send("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhello");
-        let (bad, well) = (broken.requests().len(), good.connections());
         let went_wrong = eventually("a place", || {
             let (bad, well) = (broken.requests().len() > bad, good.connections() > well);
             (bad || well).then_some(bad)
