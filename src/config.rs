@@ -9,6 +9,7 @@ pub mod model;
 mod node;
 mod problem;
 pub mod render;
+mod retry;
 mod syntax;
 mod yaml;
 

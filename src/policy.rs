@@ -10,6 +10,7 @@ pub mod path;
 mod percent;
 pub mod query;
 pub mod reason;
+pub mod retry;
 pub mod route;
 pub mod score;
 mod slots;

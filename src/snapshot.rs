@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use crate::config::{self, Config, Connection, Host, HostPort, Strategy, Timeouts};
+use crate::config::{self, Config, Connection, Host, HostPort, Retry, Strategy, Timeouts};
 use crate::policy::audience::Audience;
 use crate::policy::balance::Balancer;
 use crate::policy::endpoint::{Candidate, EndpointState};
 use crate::policy::forward::TrustedProxies;
+use crate::policy::retry::Budget;
 use crate::policy::route::RouteTable;
 use crate::policy::score::Settings;
 use crate::telemetry::access_log::AccessLog;
@@ -72,6 +73,8 @@ pub struct Route {
     pub balancing: Option<Override>,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// When a request that failed is sent again, if ever.
+    pub retry: Option<Retry>,
     /// Bytes of a request body; `u64::MAX` for no bound.
     pub max_body: u64,
 }
@@ -97,6 +100,8 @@ pub struct Upstream {
     pub balancer: Balancer,
     /// In file order; index by index the balancer's candidates.
     pub endpoints: Vec<Endpoint>,
+    /// How many of its requests may be sent again; outlives a reload, or each would refill it.
+    pub budget: Arc<Budget>,
 }
 
 impl Upstream {
@@ -257,6 +262,8 @@ fn build_upstream(
         name: known.map_or_else(|| Arc::from(config.name.as_str()), |known| Arc::clone(&known.name)),
         balancer: balancer(&config.strategy, endpoints.iter().map(candidate).collect(), known),
         endpoints,
+        budget: known
+            .map_or_else(|| Arc::new(Budget::new(Instant::now())), |known| Arc::clone(&known.budget)),
         config: config.clone(),
     })
 }

@@ -9,6 +9,7 @@ mod listener;
 mod overlap;
 mod path;
 mod process;
+mod retry;
 mod route;
 mod route_match;
 mod strategy;

@@ -13,6 +13,8 @@ use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 use regex::Regex;
 
+pub use super::retry::{Backoff, Condition, Conditions, Retry};
+
 /// One whole config file.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
@@ -266,6 +268,8 @@ pub struct Route {
     pub strategy: Option<Strategy>,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// When a request that failed is sent again. `None`: never.
+    pub retry: Option<Retry>,
     /// Bytes of a request body, 0 to 1 TiB; more is answered 413. `None`: no bound.
     pub max_body: Option<u64>,
 }
@@ -275,13 +279,16 @@ pub struct Route {
 pub struct Timeouts {
     /// From the request head to the last byte of the response, 1 ms to 24 h. Default: no bound.
     pub request: Option<Duration>,
+    /// For one try, from the request sent whole to the response head, and for its connection; 1 ms to 24 h. Default: no
+    /// bound but the others.
+    pub per_try: Option<Duration>,
     /// Without a byte moving in either direction once the request is with the endpoint. Default 60 s.
     pub idle: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { request: None, idle: Duration::from_secs(60) }
+        Self { request: None, per_try: None, idle: Duration::from_secs(60) }
     }
 }
 

@@ -7,9 +7,9 @@ use serde::{Serialize, Serializer};
 
 use super::decode::{show_duration, show_size};
 use super::model::{
-    AccessLog, Admin, Config, Connection, Endpoint, ExplainHeader, HashKey, HostPattern, LeastResponse,
-    Limits, Listener, LogFormat, LogTarget, PathPattern, Route, RouteMatch, Secret, Strategy, Timeouts,
-    Upstream, Workers,
+    AccessLog, Admin, Condition, Config, Connection, Endpoint, ExplainHeader, HashKey, HostPattern,
+    LeastResponse, Limits, Listener, LogFormat, LogTarget, PathPattern, Retry, Route, RouteMatch, Secret,
+    Strategy, Timeouts, Upstream, Workers,
 };
 use super::yaml;
 
@@ -146,7 +146,7 @@ fn endpoint_doc(endpoint: &Endpoint) -> Doc {
 }
 
 fn route_doc(route: &Route) -> Doc {
-    let (strategy, Timeouts { request, idle }) = (route.strategy.as_ref(), route.timeouts);
+    let (strategy, Timeouts { request, per_try, idle }) = (route.strategy.as_ref(), route.timeouts);
     optional_map([
         ("name", Some(text(&route.name))),
         ("match", Some(match_doc(&route.matches))),
@@ -155,9 +155,30 @@ fn route_doc(route: &Route) -> Doc {
         ("hash", strategy.and_then(Strategy::hash_key).map(hash_doc)),
         (
             "timeouts",
-            Some(optional_map([("request", request.map(duration)), ("idle", Some(duration(idle)))])),
+            Some(optional_map([
+                ("request", request.map(duration)),
+                ("per_try", per_try.map(duration)),
+                ("idle", Some(duration(idle))),
+            ])),
         ),
+        ("retry", Some(route.retry.as_ref().map_or_else(|| text("off"), retry_doc))),
         ("max_body", route.max_body.map(|bytes| text(&show_size(bytes)))),
+    ])
+}
+
+fn retry_doc(retry: &Retry) -> Doc {
+    let Retry { attempts, on, budget_percent, backoff, max_body } = retry;
+    let condition = |condition: Condition| match condition.status() {
+        Some(status) => whole(status.as_u16().into()),
+        None => text(condition.name()),
+    };
+    let backoff = map([("base", duration(backoff.base)), ("max", duration(backoff.max))]);
+    map([
+        ("attempts", whole((*attempts).into())),
+        ("on", Doc::List(on.iter().map(condition).collect())),
+        ("budget_percent", whole((*budget_percent).into())),
+        ("backoff", backoff),
+        ("max_body", text(&show_size(*max_body))),
     ])
 }
 

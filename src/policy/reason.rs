@@ -25,7 +25,7 @@ pub enum Reason {
     Reset,
     /// The endpoint's response is not HTTP.
     BadResponse,
-    /// No response head within the idle timeout.
+    /// No response head within the idle timeout, or the time for one try.
     ResponseTimeout,
     /// The request took longer than its route allows.
     RequestTimeout,
@@ -96,8 +96,9 @@ impl Reason {
     }
 }
 
-/// Whether the endpoint may have seen the request: the value of `x-tillgate-upstream-sent`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether an endpoint may have seen the request: the value of `x-tillgate-upstream-sent`. In order of how bad it would
+/// be to send it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sent {
     /// No byte of it was written.
     None,

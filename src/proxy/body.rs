@@ -2,15 +2,21 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::net::pool::Lease;
+
 mod download;
+mod kept;
 mod upload;
 
 pub use download::{Download, DownloadError};
+pub use kept::Kept;
 pub use upload::{Failure, Progress, Upload};
 
 /// A request body as it goes to the endpoint.
@@ -20,13 +26,25 @@ pub enum RequestBody {
     Empty,
     /// Streamed from the client.
     Upload(Upload),
+    /// Sent again.
+    Kept(Kept),
 }
 
 impl RequestBody {
+    /// All of it, to be sent again: nothing of none, and of a body of up to `most` bytes what came with the head, if
+    /// that is all there is.
+    pub fn kept(&self, most: u64) -> Option<Bytes> {
+        match self {
+            Self::Empty => Some(Bytes::new()),
+            Self::Upload(upload) => upload.kept(most),
+            Self::Kept(kept) => kept.bytes(),
+        }
+    }
+
     /// Whether all of it is here, so that the endpoint will not have to wait for the client.
     pub fn is_whole(&self) -> bool {
         match self {
-            Self::Empty => true,
+            Self::Empty | Self::Kept(_) => true,
             Self::Upload(upload) => upload.is_whole(),
         }
     }
@@ -43,6 +61,7 @@ impl Body for RequestBody {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Upload(upload) => upload.poll_frame(cx),
+            Self::Kept(kept) => Poll::Ready(kept.next().map(Ok)),
         }
     }
 
@@ -50,6 +69,7 @@ impl Body for RequestBody {
         match self {
             Self::Empty => true,
             Self::Upload(upload) => upload.is_over(),
+            Self::Kept(kept) => kept.bytes().is_none(),
         }
     }
 
@@ -57,6 +77,7 @@ impl Body for RequestBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Upload(upload) => upload.size_hint(),
+            Self::Kept(kept) => SizeHint::with_exact(kept.bytes().map_or(0, |bytes| bytes.len() as u64)),
         }
     }
 }
@@ -96,6 +117,16 @@ impl Body for ResponseBody {
             Self::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Download(download) => download.size_hint(),
         }
+    }
+}
+
+/// Drops a response that nobody gets. Its connection serves again if the rest is here in one piece; to read more of it
+/// would cost more than a new one.
+pub async fn discard(response: Response<Incoming>, lease: Lease<RequestBody>) {
+    let mut incoming = response.into_body();
+    let broken = !incoming.is_end_stream() && matches!(ready_soon(&mut incoming).await, Some(Err(_)));
+    if !broken && incoming.is_end_stream() {
+        lease.put_back(Instant::now());
     }
 }
 

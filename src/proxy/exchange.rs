@@ -15,6 +15,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::body::{DownloadError, Progress};
 use super::view::Worker;
+use crate::config::Condition;
 use crate::net::downstream::{Connection, Flaw};
 use crate::policy::endpoint::InFlight;
 use crate::policy::forward::{X_REQUEST_ID, client_address};
@@ -22,7 +23,7 @@ use crate::policy::reason::Reason;
 use crate::policy::score::{self, Outcome};
 use crate::snapshot::{Id, Route, Snapshot, Upstream};
 use crate::telemetry::access_log::Entry;
-use crate::telemetry::record::{Record, Sample};
+use crate::telemetry::record::{Record, Retry, Sample};
 
 mod deadlines;
 
@@ -108,9 +109,14 @@ impl Exchange {
         self.deadlines.upload = Some(progress);
     }
 
-    /// An endpoint has been picked.
+    /// An endpoint has been picked, for the first time or again.
     pub fn sent_to(&mut self, upstream: &Upstream, index: usize) {
         let endpoint = &upstream.endpoints[index];
+        if self.record.tries > 0 {
+            self.sent = Instant::now();
+        }
+        self.record.tries += 1;
+        self.deadlines.try_begins(self.sent);
         self.record.endpoint = Some(endpoint.id);
         self.in_flight = Some(upstream.state(index).begin());
         if let Some(entry) = &mut self.log {
@@ -131,6 +137,32 @@ impl Exchange {
         }
     }
 
+    /// What was sent came to nothing, and the request goes out again.
+    pub fn try_failed(&mut self, condition: Condition, told: bool) {
+        if !told {
+            self.record.outcome = Outcome::Failure;
+            self.sample(None);
+        }
+        if let Some(endpoint) = self.record.endpoint {
+            self.worker.recorder.retry(Retry { endpoint, condition: Some(condition) });
+        }
+        self.deadlines.try_ends(Instant::now());
+        self.in_flight = None;
+        self.record = Record { status: 0, outcome: Outcome::Neutral, latency: None, ..self.record };
+    }
+
+    /// What was sent came to nothing, and the budget leaves it at that.
+    pub fn retry_refused(&self) {
+        if let Some(endpoint) = self.record.endpoint {
+            self.worker.recorder.retry(Retry { endpoint, condition: None });
+        }
+    }
+
+    /// What is left of the time that the route allows.
+    pub fn left(&self) -> Option<Duration> {
+        self.deadlines.left(Instant::now())
+    }
+
     /// The endpoint's response head has arrived.
     pub fn answered(&mut self, status: StatusCode) {
         let now = Instant::now();
@@ -138,7 +170,7 @@ impl Exchange {
             in_flight.answered();
         }
         let sent = self.upload().map_or(Some(self.sent), |upload| upload.finished.get());
-        self.deadlines.moved(now);
+        self.deadlines.try_ends(now);
         self.record.status = status.as_u16();
         self.record.outcome = outcome_of(status);
         // An answer to half a request says nothing of how long a whole one takes.
@@ -168,7 +200,7 @@ impl Exchange {
     pub fn response_failed(&mut self, error: &DownloadError) {
         self.record.truncated = true;
         match error {
-            DownloadError::Endpoint(_) | DownloadError::TimedOut(Expired::EndpointIdle) => {
+            DownloadError::Endpoint(_) | DownloadError::TimedOut(Expired::EndpointIdle | Expired::Try) => {
                 self.record.outcome = Outcome::Failure;
                 self.sample(None);
             }

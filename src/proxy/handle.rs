@@ -12,14 +12,16 @@ use super::body::{Download, RequestBody, ResponseBody};
 use super::exchange::Exchange;
 use super::received::Received;
 use super::rewrite::rewrite;
-use super::send::{request_body, send};
-use super::view::{Balancing, View, Worker};
+use super::send::request_body;
+use super::tries::Tries;
+use super::view::{View, Worker};
 use crate::net::downstream::{Connection, Flaw};
 use crate::net::pool::Lease;
 use crate::policy::balance::Hint;
 use crate::policy::forward::{X_TILLGATE_ENDPOINT, prepare_response};
 use crate::policy::head::Framing;
 use crate::policy::reason::{Reason, Sent};
+use crate::policy::retry::Tried;
 use crate::snapshot::{Id, Route};
 
 /// What the requests of one connection share.
@@ -74,23 +76,31 @@ async fn forward(
     let route = &view.snapshot.routes[index];
     exchange.routed(route);
     admit(route, &received)?;
-    let (upstream, balancing) = (view.upstream(route.upstream), view.balancing(index));
+    let balancing = view.balancing(index);
     let hint = Hint {
         now: exchange.started(),
         key: received.sticky_key(balancing.strategy, client),
         safe: matches!(parts.method, Method::GET | Method::HEAD),
     };
-    let endpoint = pick(service, balancing, hint)?;
-    if is_told(service, &view, &parts) {
-        *account = Some(answer::account(&upstream.upstream.endpoints[endpoint], balancing, endpoint, hint));
-    }
-    exchange.sent_to(&upstream.upstream, endpoint);
     let outgoing = received.outgoing();
+    let mut tries = Tries {
+        service,
+        upstream: view.upstream(route.upstream),
+        balancing,
+        hint,
+        idempotent: parts.method.is_idempotent(),
+        policy: route.retry,
+        account: is_told(service, &view, &parts).then_some(account),
+        hostless: outgoing.host.is_none(),
+        tried: Tried::default(),
+    };
+    let endpoint = tries.begin(exchange)?;
     let body = request_body(service, exchange, &outgoing, route.max_body, incoming).await;
-    rewrite(service, &view.snapshot, upstream, endpoint, outgoing, &mut parts);
+    rewrite(service, &view.snapshot, tries.upstream, endpoint, outgoing, &mut parts);
     exchange.log_request_id(&parts.headers);
-    let request = Request::from_parts(parts, body);
-    let (response, lease) = send(service, exchange, &upstream.pools[endpoint], request).await?;
+    // Boxed, since each function on the way would have room for it.
+    let request = Box::new(Request::from_parts(parts, body));
+    let (response, lease) = tries.send(exchange, request).await?;
     refuse_switch(&response)?;
     Ok((response, lease))
 }
@@ -105,11 +115,6 @@ fn admit(route: &Route, received: &Received<'_>) -> Result<(), Reason> {
         Framing::Length(length) if length > route.max_body => Err(Reason::BodyTooLarge),
         Framing::None | Framing::Length(_) | Framing::Chunked => Ok(()),
     }
-}
-
-fn pick(service: &Service, balancing: Balancing<'_>, hint: Hint) -> Result<usize, Reason> {
-    let (mut cursor, mut rng) = (balancing.cursor.borrow_mut(), service.worker.rng.borrow_mut());
-    balancing.balancer.pick(&mut cursor, hint, |_| true, &mut rng).ok_or(Reason::NoEndpoint)
 }
 
 /// Whether the client may know which endpoint is picked.

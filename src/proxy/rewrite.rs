@@ -40,7 +40,7 @@ pub fn rewrite(
 }
 
 /// What an HTTP/1.0 client without a Host is taken to mean: HTTP/1.1 to the endpoint needs one.
-fn endpoint_host(upstream: &UpstreamView, endpoint: usize) -> HeaderValue {
+pub fn endpoint_host(upstream: &UpstreamView, endpoint: usize) -> HeaderValue {
     HeaderValue::from_str(&upstream.upstream.endpoints[endpoint].name).expect("an address is visible ASCII")
 }
 

@@ -1,18 +1,41 @@
-//! Sending a request to its endpoint, and what it means when that fails.
+//! Sending a request to its endpoint once, and what it means when that fails.
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use super::answer::Refusal;
-use super::body::{Failure, Progress, RequestBody, Upload};
+use super::body::{Failure, Kept, Progress, RequestBody, Upload};
 use super::exchange::{Exchange, Expired};
 use super::handle::Service;
 use super::received::Outgoing;
 use crate::net::pool::{ConnectError, Lease, Pool};
 use crate::policy::head::Framing;
 use crate::policy::reason::{Reason, Sent};
+
+/// One try without an answer.
+#[derive(Debug)]
+pub struct Failed {
+    /// The cause.
+    pub reason: Reason,
+    /// Whether the endpoint may have seen the request.
+    pub sent: Sent,
+    /// Whether it went out on a connection that had served before.
+    pub reused: bool,
+    /// The request, where it is certain that no byte of it was written.
+    pub unsent: Option<Box<Request<RequestBody>>>,
+}
+
+impl Failed {
+    fn unsent(reason: Reason, request: Box<Request<RequestBody>>) -> Self {
+        Self { reason, sent: Sent::None, reused: false, unsent: Some(request) }
+    }
+
+    fn sent(reason: Reason, sent: Sent, reused: bool) -> Self {
+        Self { reason, sent, reused, unsent: None }
+    }
+}
 
 /// The client's body as the endpoint is to get it.
 pub async fn request_body(
@@ -35,27 +58,41 @@ pub async fn request_body(
     RequestBody::Upload(upload)
 }
 
+/// A body that was kept, as the next endpoint is to get it.
+pub fn repeated_body(exchange: &mut Exchange, bytes: Bytes) -> RequestBody {
+    if bytes.is_empty() {
+        return RequestBody::Empty;
+    }
+    let progress = Rc::new(Progress::default());
+    exchange.uploads(Rc::clone(&progress));
+    RequestBody::Kept(Kept::new(bytes, progress))
+}
+
 /// Sends the request on a connection of its own. One that was closed while it lay unused is replaced for as long as
 /// nothing of the request has been written.
 ///
 /// # Errors
-/// What to answer instead, and whether the endpoint may have seen the request.
+/// Why there is no answer, and whether the endpoint may have seen the request.
 pub async fn send(
     service: &Service,
     exchange: &mut Exchange,
     pool: &Rc<Pool<RequestBody>>,
-    mut request: Request<RequestBody>,
-) -> Result<(Response<Incoming>, Lease<RequestBody>), Refusal> {
+    mut request: Box<Request<RequestBody>>,
+) -> Result<(Response<Incoming>, Lease<RequestBody>), Failed> {
     loop {
-        let leased = exchange.within(pool.lease(service.worker.timers.now())).await;
-        let mut lease = leased.map_err(|expired| Refusal::with_sent(expired.reason(), Sent::None))??;
+        let mut lease = match exchange.within(pool.lease(service.worker.timers.now())).await {
+            Ok(Ok(lease)) => lease,
+            Ok(Err(error)) => return Err(Failed::unsent(no_connection(&error), request)),
+            Err(expired) => return Err(Failed::unsent(no_connection_in_time(expired), request)),
+        };
         if !lease.reused {
             exchange.connected();
         }
         if request.body().is_whole() {
             exchange.waits();
         }
-        let answered = exchange.within(lease.sender.try_send_request(request)).await;
+        let answered = exchange.within(lease.sender.try_send_request(*request)).await;
+        let waited_too_long = |expired: Expired| Failed::sent(expired.reason(), Sent::Maybe, lease.reused);
         let mut failed = match answered.map_err(waited_too_long)? {
             Ok(response) => {
                 exchange.answered(response.status());
@@ -64,34 +101,34 @@ pub async fn send(
             Err(failed) => failed,
         };
         match failed.take_message() {
-            Some(unsent) if lease.reused => request = unsent,
-            Some(_) => return Err(Refusal::with_sent(Reason::Reset, Sent::None)),
-            None => return Err(broken_off(exchange, failed.error())),
+            Some(unsent) if lease.reused => request = Box::new(unsent),
+            Some(unsent) => return Err(Failed::unsent(Reason::Reset, Box::new(unsent))),
+            None => return Err(broken_off(exchange, failed.error(), lease.reused)),
         }
     }
 }
 
-fn waited_too_long(expired: Expired) -> Refusal {
-    Refusal::with_sent(expired.reason(), Sent::Maybe)
-}
-
-/// The connection ended before a response head, and some of the request may have been written.
-fn broken_off(exchange: &Exchange, error: &hyper::Error) -> Refusal {
-    let failure = exchange.upload().and_then(|upload| upload.failure.get());
-    match failure {
-        Some(Failure::Incomplete) => Refusal::with_sent(Reason::BodyIncomplete, Sent::Maybe),
-        Some(Failure::TooLarge) => Refusal::with_sent(Reason::BodyTooLarge, Sent::Maybe),
-        None if error.is_parse() => Refusal::with_sent(Reason::BadResponse, Sent::Yes),
-        None => Refusal::with_sent(Reason::Reset, Sent::Maybe),
+fn no_connection(error: &ConnectError) -> Reason {
+    match error {
+        ConnectError::TimedOut(_) => Reason::ConnectTimeout,
+        ConnectError::Failed(_) | ConnectError::Handshake(_) => Reason::ConnectFailed,
     }
 }
 
-impl From<ConnectError> for Refusal {
-    fn from(error: ConnectError) -> Self {
-        let reason = match error {
-            ConnectError::TimedOut(_) => Reason::ConnectTimeout,
-            ConnectError::Failed(_) | ConnectError::Handshake(_) => Reason::ConnectFailed,
-        };
-        Self::with_sent(reason, Sent::None)
+fn no_connection_in_time(expired: Expired) -> Reason {
+    match expired {
+        Expired::Try => Reason::ConnectTimeout,
+        Expired::Client | Expired::EndpointIdle | Expired::Request => expired.reason(),
+    }
+}
+
+/// The connection ended before a response head, and some of the request may have been written.
+fn broken_off(exchange: &Exchange, error: &hyper::Error, reused: bool) -> Failed {
+    let failure = exchange.upload().and_then(|upload| upload.failure.get());
+    match failure {
+        Some(Failure::Incomplete) => Failed::sent(Reason::BodyIncomplete, Sent::Maybe, reused),
+        Some(Failure::TooLarge) => Failed::sent(Reason::BodyTooLarge, Sent::Maybe, reused),
+        None if error.is_parse() => Failed::sent(Reason::BadResponse, Sent::Yes, reused),
+        None => Failed::sent(Reason::Reset, Sent::Maybe, reused),
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Opti
             upstream,
             balancing: route.strategy.as_ref().map(|strategy| overrides.of(strategy, upstream, carried)),
             timeouts: route.timeouts,
+            retry: route.retry,
             max_body: route.max_body.unwrap_or(u64::MAX),
         }
     };

@@ -8,7 +8,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::record::{Record, Sample};
+use super::record::{Record, Retry, Sample};
 use super::recorder::Batch;
 use crate::policy::score::{EndpointRecord, Outcome, Pool, Sample as Learned, Score};
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
@@ -48,6 +48,10 @@ pub struct PoolFigures {
     upstream: Arc<str>,
     /// In the order of the upstream's endpoints.
     pub endpoints: Vec<EndpointFigures>,
+    /// Requests sent again, by why.
+    pub retries: BTreeMap<&'static str, u64>,
+    /// Requests that were not sent again because the budget was used up.
+    pub retries_refused: u64,
     /// Their recent past, in the same order.
     recent: Pool,
     sampled: bool,
@@ -129,6 +133,9 @@ impl Figures {
         for sample in &batch.samples {
             self.learn(sample, now);
         }
+        for retry in &batch.retries {
+            self.count_retry(retry);
+        }
         for record in &batch.records {
             self.add(record);
         }
@@ -151,6 +158,12 @@ impl Figures {
     fn learn(&mut self, sample: &Sample, now: Instant) {
         if let Some(&(pool, at)) = self.places.get(&sample.endpoint) {
             self.pools[pool].learn(at, sample, now);
+        }
+    }
+
+    fn count_retry(&mut self, retry: &Retry) {
+        if let Some(&(pool, at)) = self.places.get(&retry.endpoint) {
+            self.pools[pool].count_retry(at, retry);
         }
     }
 
@@ -179,6 +192,8 @@ impl PoolFigures {
         Self {
             upstream: Arc::clone(&upstream.name),
             endpoints: upstream.endpoints.iter().map(|endpoint| EndpointFigures::new(endpoint.id)).collect(),
+            retries: BTreeMap::new(),
+            retries_refused: 0,
             recent: Pool::new(upstream.settings(), upstream.endpoints.len(), now),
             sampled: false,
         }
@@ -214,6 +229,17 @@ impl PoolFigures {
         self.sampled = true;
         self.endpoints[at].learn(&sample.learned);
         self.recent.learn(at, &sample.learned, now);
+    }
+
+    /// A request's record tells of its last endpoint; those that failed before it are counted here.
+    fn count_retry(&mut self, at: usize, retry: &Retry) {
+        let Some(condition) = retry.condition else {
+            self.retries_refused += 1;
+            return;
+        };
+        *self.retries.entry(condition.name()).or_default() += 1;
+        self.endpoints[at].requests += 1;
+        self.endpoints[at].failures += 1;
     }
 
     fn publish(&mut self, upstream: &Upstream, now: Instant) {

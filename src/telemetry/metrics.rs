@@ -56,6 +56,7 @@ impl Collector for Scrape {
         self.totals(&mut out, &figures)?;
         self.listeners(&mut out, &figures)?;
         self.routes(&mut out, &figures)?;
+        self.retries(&mut out, &figures)?;
         self.endpoints(&mut out, &figures)
     }
 }
@@ -133,6 +134,26 @@ impl Scrape {
         let routes = self.snapshot.routes.iter();
         let known = routes.filter_map(|route| Some((&*route.name, figures.routes.get(&route.id)?)));
         known.chain([("", &figures.unrouted)]).collect()
+    }
+
+    fn retries(&self, out: &mut DescriptorEncoder<'_>, figures: &Figures) -> fmt::Result {
+        let pools = || self.snapshot.upstreams.iter().zip(&figures.pools);
+        let help = "Requests sent again, by why";
+        let mut retries = out.encode_descriptor("retries", help, None, MetricType::Counter)?;
+        for (upstream, pool) in pools() {
+            for (reason, count) in &pool.retries {
+                let labels = [("upstream", &*upstream.name), ("reason", *reason)];
+                retries.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(count, None)?;
+            }
+        }
+        let help = "Requests not sent again because the retry budget was used up";
+        let mut refused = out.encode_descriptor("retries_refused", help, None, MetricType::Counter)?;
+        for (upstream, pool) in pools() {
+            refused
+                .encode_family(&[("upstream", &*upstream.name)])?
+                .encode_counter::<NoLabelSet, _, u64>(&pool.retries_refused, None)?;
+        }
+        Ok(())
     }
 
     fn endpoints(&self, out: &mut DescriptorEncoder<'_>, figures: &Figures) -> fmt::Result {

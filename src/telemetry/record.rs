@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::Condition;
 use crate::policy::reason::Reason;
 use crate::policy::score::{self, Outcome};
 use crate::snapshot::Id;
@@ -13,8 +14,10 @@ pub struct Record {
     pub listener: Id,
     /// The route that took it, if one did.
     pub route: Option<Id>,
-    /// The endpoint it was sent to, if it was.
+    /// The endpoint it was sent to last, if it was.
     pub endpoint: Option<Id>,
+    /// How many times it was sent to an endpoint.
+    pub tries: u8,
     /// The status the client was sent, or 499 if it went away first.
     pub status: u16,
     /// Why Tillgate answered by itself, if it did.
@@ -42,6 +45,15 @@ pub struct Sample {
     pub learned: score::Sample,
 }
 
+/// A try that came to nothing, and what followed.
+#[derive(Debug, Clone, Copy)]
+pub struct Retry {
+    /// Which endpoint failed.
+    pub endpoint: Id,
+    /// Why the request was sent again; `None` if the budget was used up.
+    pub condition: Option<Condition>,
+}
+
 impl Record {
     /// A request on `listener` of which nothing else is known yet.
     pub fn new(listener: Id) -> Self {
@@ -49,6 +61,7 @@ impl Record {
             listener,
             route: None,
             endpoint: None,
+            tries: 0,
             status: 0,
             reason: None,
             outcome: Outcome::Neutral,

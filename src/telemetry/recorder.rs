@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::access_log::{AccessLog, Entry, Lines};
-use super::record::{Record, Sample};
+use super::record::{Record, Retry, Sample};
 use crate::policy::reason::Reason;
 use crate::snapshot::Id;
 
@@ -27,6 +27,8 @@ pub struct Batch {
     pub records: Vec<Record>,
     /// What was learned of endpoints, in order.
     pub samples: Vec<Sample>,
+    /// Tries that came to nothing, in order.
+    pub retries: Vec<Retry>,
     /// Records that were not kept because too many waited.
     pub lost: u64,
 }
@@ -36,6 +38,7 @@ pub struct Batch {
 pub struct Recorder {
     records: RefCell<Vec<Record>>,
     samples: RefCell<Vec<Sample>>,
+    retries: RefCell<Vec<Retry>>,
     lost: Cell<u64>,
     lines: RefCell<Lines>,
     sender: Sender<Batch>,
@@ -47,6 +50,7 @@ impl Recorder {
         Self {
             records: RefCell::default(),
             samples: RefCell::default(),
+            retries: RefCell::default(),
             lost: Cell::new(0),
             lines: RefCell::new(Lines::default()),
             sender,
@@ -69,12 +73,12 @@ impl Recorder {
 
     /// Notes what an endpoint did.
     pub fn sample(&self, sample: Sample) {
-        let mut samples = self.samples.borrow_mut();
-        if samples.len() < MOST_WAITING {
-            samples.push(sample);
-        } else {
-            self.lost.set(self.lost.get() + 1);
-        }
+        self.note(&self.samples, sample);
+    }
+
+    /// Notes a try that came to nothing.
+    pub fn retry(&self, retry: Retry) {
+        self.note(&self.retries, retry);
     }
 
     /// Notes a head that was refused before it became a request.
@@ -104,11 +108,20 @@ impl Recorder {
         }
     }
 
+    fn note<T>(&self, all: &RefCell<Vec<T>>, one: T) {
+        let mut all = all.borrow_mut();
+        if all.len() < MOST_WAITING {
+            all.push(one);
+        } else {
+            self.lost.set(self.lost.get() + 1);
+        }
+    }
+
     fn hand_over(&self) {
         // As much room as was needed last: a quiet worker takes little.
         let records = replace_same_size(&self.records);
         let samples = replace_same_size(&self.samples);
-        let batch = Batch { records, samples, lost: self.lost.take() };
+        let batch = Batch { records, samples, retries: self.retries.take(), lost: self.lost.take() };
         if let Err(TrySendError::Full(batch)) = self.sender.try_send(batch) {
             self.take_back(batch);
         }
@@ -118,6 +131,7 @@ impl Recorder {
         self.lost.set(batch.lost);
         self.records.replace(batch.records);
         self.samples.replace(batch.samples);
+        self.retries.replace(batch.retries);
     }
 }
 

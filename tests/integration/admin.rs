@@ -156,7 +156,7 @@ fn failures_are_those_of_the_endpoint() {
             visit.send(format!("HTTP/1.1 {status} So\r\ncontent-length: 0\r\n\r\n"));
         }
     });
-    let proxy = Yaml::of("random", &[&origin]).start();
+    let proxy = Yaml::of("random", &[&origin]).route("retry: off").start();
     for (sent, (path, failures)) in [
         ("/404", 0),
         ("/500", 1),

@@ -275,7 +275,8 @@ fn a_5xx_of_the_endpoint_is_passed_on_as_it_is() {
 fn one_endpoint_that_fails_does_not_disturb_the_connections_of_another() {
     let (good, nobody) = (Origin::answering(OK), Refuser::bind());
     let both = format!("[\"{}\", \"{}\"]", good.address(), nobody.address());
-    let proxy = Yaml::new(&format!("strategy: round_robin, endpoints: {both}")).workers(1).start();
+    let yaml = Yaml::new(&format!("strategy: round_robin, endpoints: {both}")).route("retry: off");
+    let proxy = yaml.workers(1).start();
     let mut client = proxy.client();
     let statuses: Vec<u16> = (0..20).map(|_| client.get("/").status()).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10, "{statuses:?}");
@@ -286,7 +287,8 @@ fn one_endpoint_that_fails_does_not_disturb_the_connections_of_another() {
 fn an_endpoint_that_refuses_is_passed_over_and_shown_as_failing() {
     let (living, dead) = (Origin::answering(OK), Refuser::bind());
     let endpoints = format!("[\"{}\", \"{}\"]", living.address(), dead.address());
-    let proxy = Yaml::new(&format!("strategy: least_response, endpoints: {endpoints}")).workers(1).start();
+    let yaml = Yaml::new(&format!("strategy: least_response, endpoints: {endpoints}")).route("retry: off");
+    let proxy = yaml.workers(1).start();
     let mut client = proxy.client();
     let failed = (0..600).filter(|_| client.get("/").status() == 502).count();
     // Half of them, were an idle endpoint taken for a good one.

@@ -16,6 +16,7 @@ mod framing;
 mod invariants;
 mod load;
 mod reload;
+mod retries;
 mod route_strategies;
 mod routing;
 mod simulation;

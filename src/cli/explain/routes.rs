@@ -1,7 +1,7 @@
 //! Which route takes the request, what that one is preferred for, and which others come close.
 
 use super::report::Report;
-use crate::config::{Config, Route, show_duration, show_size};
+use crate::config::{self, Config, Retry, Route, show_duration, show_size};
 use crate::policy::head::Framing;
 use crate::policy::reason::Reason;
 use crate::policy::route::Head;
@@ -97,10 +97,18 @@ fn shown(found: &[Condition]) -> String {
 /// How long the request may take, and how large its body may be.
 pub(super) fn limits(route: &Route, report: &mut Report) {
     let request = route.timeouts.request.map_or("unbounded".to_owned(), show_duration);
-    report.line("timeouts", format!("request {request}, idle {}", show_duration(route.timeouts.idle)));
+    let per_try = route.timeouts.per_try.map(|per_try| format!(", per try {}", show_duration(per_try)));
+    let (per_try, idle) = (per_try.unwrap_or_default(), show_duration(route.timeouts.idle));
+    report.line("timeouts", format!("request {request}{per_try}, idle {idle}"));
+    report.line("retry", route.retry.as_ref().map_or("off".to_owned(), retry));
     if let Some(bytes) = route.max_body {
         report.line("max body", show_size(bytes));
     }
+}
+
+fn retry(retry: &Retry) -> String {
+    let on: Vec<&str> = retry.on.iter().map(config::Condition::name).collect();
+    format!("up to {} times more, on {}", retry.attempts, on.join(", "))
 }
 
 /// Whether the request says that its body is larger than the route allows.

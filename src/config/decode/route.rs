@@ -5,23 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use super::fields::Fields;
 use super::listener::timeout;
 use super::value::{Value, nearest};
-use super::{check_name, route_match, strategy};
+use super::{check_name, retry, route_match, strategy};
 use crate::config::excerpt::quoted;
-use crate::config::model::{Route, Timeouts};
+use crate::config::model::{Retry, Route, Timeouts};
 use crate::config::node::Ordinal;
 
 /// Parts of a route that later work brings.
-const NOT_YET: [&str; 9] = [
-    "split",
-    "retry",
-    "hedge",
-    "mirror",
-    "rewrite",
-    "redirect",
-    "request_headers",
-    "response_headers",
-    "priority",
-];
+const NOT_YET: [&str; 8] =
+    ["split", "hedge", "mirror", "rewrite", "redirect", "request_headers", "response_headers", "priority"];
 
 /// Bytes of a request body that may be configured: up to 1 TiB.
 const BODY_BYTES: std::ops::RangeInclusive<u64> = 0..=1 << 40;
@@ -58,6 +49,7 @@ fn one(
     let strategy = strategy::read(&mut fields, None);
     fields.not_yet(&NOT_YET);
     let timeouts = fields.get("timeouts", timeouts).unwrap_or_default();
+    let retry = fields.take("retry").map_or(Some(Some(Retry::default())), retry::read);
     let max_body = fields.get("max_body", |value| value.size(BODY_BYTES));
     fields.close();
     Some(Route {
@@ -66,6 +58,7 @@ fn one(
         upstream: upstream?,
         strategy: strategy?,
         timeouts,
+        retry: retry?,
         max_body,
     })
 }
@@ -108,7 +101,7 @@ fn timeouts(value: Value<'_>) -> Option<Timeouts> {
     let mut fields = Fields::open(value)?;
     let request = fields.get("request", timeout);
     let idle = fields.get("idle", timeout).unwrap_or(Timeouts::default().idle);
-    fields.not_yet(&["per_try"]);
+    let per_try = fields.get("per_try", timeout);
     fields.close();
-    Some(Timeouts { request, idle })
+    Some(Timeouts { request, per_try, idle })
 }

@@ -188,6 +188,22 @@ impl<'a> Value<'a> {
         })
     }
 
+    /// One of a few words or numbers, as they stand in the file. `choices` in the order to name them.
+    pub(super) fn word_or_number<T: Copy>(self, choices: &[(&str, T)]) -> Option<T> {
+        let data = self.scalar()?;
+        let found = match &data {
+            Data::Text(text) => text.clone(),
+            Data::Int(number) => number.to_string(),
+            _ => String::new(),
+        };
+        let names = choices.iter().map(|(name, _)| *name);
+        choices.iter().find(|(name, _)| *name == found).map(|(_, choice)| *choice).or_else(|| {
+            let hint = nearest(&found, names.clone()).map(|name| format!("did you mean `{name}`?"));
+            let wanted = format!("one of {}", names.collect::<Vec<_>>().join(", "));
+            self.mismatch_found(wanted, &data.describe(), hint.as_deref())
+        })
+    }
+
     /// The items of a list, each called `item` in problems.
     pub(super) fn items(self, item: &'a str) -> Option<impl Iterator<Item = Value<'a>>> {
         let Data::Seq(nodes) = &self.node.data else { return self.mismatch("a list", None) };

@@ -4,8 +4,8 @@ use http::Method;
 
 use super::{good, read, route, upstream};
 use crate::config::{
-    AccessLog, Admin, HashKey, Host, HostPattern, LogFormat, LogTarget, Normalize, PathPattern, Strategy,
-    Timeouts, Workers,
+    AccessLog, Admin, Backoff, Condition, HashKey, Host, HostPattern, LogFormat, LogTarget, Normalize,
+    PathPattern, Retry, Strategy, Timeouts, Workers,
 };
 
 #[test]
@@ -27,7 +27,10 @@ fn the_smallest_config_has_the_documented_defaults() {
     assert_eq!(config.upstreams[0].strategy, Strategy::LeastResponse);
     assert_eq!(config.listeners[0].limits.max_header_bytes, 65_536);
     assert_eq!(config.routes[0].name, "route-1");
-    assert_eq!(config.routes[0].timeouts, Timeouts { request: None, idle: Duration::from_secs(60) });
+    assert_eq!(
+        config.routes[0].timeouts,
+        Timeouts { request: None, per_try: None, idle: Duration::from_secs(60) }
+    );
 }
 
 #[test]
@@ -60,8 +63,12 @@ fn a_prefix_loses_its_trailing_slash_but_the_root_keeps_it() {
 
 #[test]
 fn units_mean_what_they_say() {
-    let config = good(&route("timeouts: { request: 250ms, idle: 2m }\nmax_body: 10MiB")).config;
-    let wanted = Timeouts { request: Some(Duration::from_millis(250)), idle: Duration::from_secs(120) };
+    let config = good(&route("timeouts: { request: 250ms, per_try: 9s, idle: 2m }\nmax_body: 10MiB")).config;
+    let wanted = Timeouts {
+        request: Some(Duration::from_millis(250)),
+        per_try: Some(Duration::from_secs(9)),
+        idle: Duration::from_secs(120),
+    };
     assert_eq!(config.routes[0].timeouts, wanted);
     assert_eq!(config.routes[0].max_body, Some(10 * 1024 * 1024));
     assert_eq!(good(&route("max_body: 512")).config.routes[0].max_body, Some(512));
@@ -82,6 +89,31 @@ fn a_route_may_have_a_strategy_of_its_own() {
     assert_eq!(strategy("strategy: round_robin"), Some(Strategy::RoundRobin));
     let hash = strategy("strategy: consistent_hash\nhash: { on: path }");
     assert_eq!(hash, Some(Strategy::ConsistentHash(HashKey::Path)));
+}
+
+#[test]
+fn a_route_sends_again_what_cannot_have_done_anything_unless_told_otherwise() {
+    let retry = |lines: &str| good(&route(lines)).config.routes.remove(0).retry;
+    assert_eq!(retry(""), Some(Retry::default()));
+    assert_eq!(retry("retry: {}"), Some(Retry::default()));
+    assert_eq!(retry("retry: off"), None);
+    let default = retry("").expect("a policy");
+    assert_eq!((default.attempts, default.budget_percent, default.max_body), (2, 20, 0));
+    let named: Vec<_> = default.on.iter().map(Condition::name).collect();
+    assert_eq!(named, ["connect_failure", "reset"]);
+}
+
+#[test]
+fn every_part_of_a_retry_is_read() {
+    let text = "retry: { attempts: 5, on: [reset, 503, timeout, 503], budget_percent: 7, \
+                backoff: { base: 10ms, max: 1s }, max_body: 64KiB }";
+    let retry = good(&route(text)).config.routes.remove(0).retry.expect("a policy");
+    assert_eq!((retry.attempts, retry.budget_percent, retry.max_body), (5, 7, 65_536));
+    let backoff = Backoff { base: Duration::from_millis(10), max: Duration::from_secs(1) };
+    assert_eq!(retry.backoff, backoff);
+    let named: Vec<_> = retry.on.iter().map(Condition::name).collect();
+    assert_eq!(named, ["reset", "timeout", "503"]);
+    assert!(!retry.on.contains(Condition::ConnectFailure) && retry.on.contains(Condition::Unavailable));
 }
 
 #[test]

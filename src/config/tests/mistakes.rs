@@ -104,6 +104,28 @@ fn a_number_outside_its_range_is_told_the_range() {
 }
 
 #[test]
+fn a_retry_that_makes_no_sense_is_told_what_would() {
+    assert_eq!(
+        bad(&route("retry: { attempts: 6, on: [500, 501], budget_percent: 0, max_body: 2MiB }")),
+        [
+            "7:24 `attempts` must be a whole number from 1 to 5, found the number 6",
+            "7:37 `condition` must be one of connect_failure, reset, timeout, 429, 500, 502, 503, 504, found \
+             the number 501",
+            "7:59 `budget_percent` must be a whole number from 1 to 100, found the number 0",
+            "7:72 `max_body` must be a size from 0 to 1MiB, found `2MiB`",
+        ]
+    );
+    assert_eq!(hint(&route("retry: { on: [connect_failures] }")), "did you mean `connect_failure`?");
+    assert_eq!(hint(&route("retry: { on: [] }")), "write `retry: off` to send nothing again");
+    assert_eq!(hint(&route("retry: { attempts: 0 }")), "write `retry: off` to send nothing again");
+    assert_eq!(
+        bad(&route("retry: { backoff: { base: 300ms } }")),
+        ["7:31 `base` is longer than `max`, which is 250ms"]
+    );
+    assert_eq!(bad(&route("retry: on")), ["7:12 `retry` must be a map, found `on`"]);
+}
+
+#[test]
 fn units_that_do_not_exist_are_told_what_does() {
     assert_eq!(hint(&route("timeouts: { idle: 5 }")), "add the unit, as in `5s` or `5ms`");
     for text in ["5us", "5 s", "1.5s", "s", "-5s", "99999999999999999999s"] {

@@ -115,6 +115,13 @@ impl Upload {
         passed
     }
 
+    /// The whole of it, if it came in one piece of up to `most` bytes and has not left.
+    pub(super) fn kept(&self, most: u64) -> Option<Bytes> {
+        let first = self.first.as_ref()?.as_ref().ok()?.data_ref()?;
+        let fits = self.is_whole() && first.len() as u64 <= most;
+        fits.then(|| first.clone())
+    }
+
     /// Whether nothing more has to come from the client.
     pub(super) fn is_whole(&self) -> bool {
         self.incoming.is_end_stream()

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::config::Timeouts;
 use crate::net::timers::{Timer, Timers};
@@ -16,6 +16,8 @@ pub enum Expired {
     Client,
     /// Nothing moved for the idle timeout, and it was the endpoint's turn.
     EndpointIdle,
+    /// This try took longer than the route allows for one.
+    Try,
     /// The whole took longer than the route allows.
     Request,
 }
@@ -25,7 +27,7 @@ impl Expired {
     pub fn reason(self) -> Reason {
         match self {
             Self::Client => Reason::BodyTimeout,
-            Self::EndpointIdle => Reason::ResponseTimeout,
+            Self::EndpointIdle | Self::Try => Reason::ResponseTimeout,
             Self::Request => Reason::RequestTimeout,
         }
     }
@@ -38,6 +40,8 @@ pub(super) struct Deadlines {
     timer: Option<Timer>,
     timeouts: Timeouts,
     started: Instant,
+    /// When the current try began, until its response head is here.
+    tried: Option<Instant>,
     last: Instant,
     /// The request's body, which moves by itself.
     pub(super) upload: Option<Rc<Progress>>,
@@ -46,11 +50,29 @@ pub(super) struct Deadlines {
 impl Deadlines {
     pub(super) fn new(timers: &Rc<Timers>, started: Instant) -> Self {
         let timers = Rc::clone(timers);
-        Self { timers, timer: None, timeouts: Timeouts::default(), started, last: started, upload: None }
+        let timeouts = Timeouts::default();
+        Self { timers, timer: None, timeouts, started, tried: None, last: started, upload: None }
     }
 
     pub(super) fn allow(&mut self, timeouts: Timeouts) {
         self.timeouts = timeouts;
+    }
+
+    /// A try begins.
+    pub(super) fn try_begins(&mut self, now: Instant) {
+        self.tried = Some(now);
+        self.last = now;
+    }
+
+    /// The current try has got its response head, or failed.
+    pub(super) fn try_ends(&mut self, now: Instant) {
+        self.tried = None;
+        self.last = now;
+    }
+
+    /// What is left of the time for the whole request, where that is bounded.
+    pub(super) fn left(&self, now: Instant) -> Option<Duration> {
+        self.timeouts.request.map(|whole| (self.started + whole).saturating_duration_since(now))
     }
 
     /// Something of the response has moved.
@@ -89,16 +111,30 @@ impl Deadlines {
     /// The next point in time at which something may have expired.
     fn deadline(&self) -> Instant {
         let idle = self.last_move() + self.timeouts.idle;
-        self.timeouts.request.map_or(idle, |whole| idle.min(self.started + whole))
+        let whole = self.timeouts.request.map(|whole| self.started + whole);
+        [whole, self.try_deadline()].into_iter().flatten().fold(idle, Instant::min)
+    }
+
+    /// A try counts from when the request was sent whole. While it is not, the next look is due no later than it could
+    /// be: nobody says when the last of it has gone.
+    fn try_deadline(&self) -> Option<Instant> {
+        let (tried, per_try) = (self.tried?, self.timeouts.per_try?);
+        let since = match &self.upload {
+            None => tried,
+            Some(upload) => upload.finished.get().unwrap_or_else(|| self.timers.now()).max(tried),
+        };
+        Some(since + per_try)
     }
 
     fn expired(&self, now: Instant) -> Option<Expired> {
         let whole = self.timeouts.request.is_some_and(|whole| now >= self.started + whole);
         let idle = now >= self.last_move() + self.timeouts.idle;
-        match (whole, idle) {
+        let one = self.try_deadline().is_some_and(|deadline| now >= deadline);
+        match (whole, idle || one) {
             (false, false) => None,
             _ if self.waits_for_client() => Some(Expired::Client),
             (true, _) => Some(Expired::Request),
+            (false, true) if one => Some(Expired::Try),
             (false, true) => Some(Expired::EndpointIdle),
         }
     }

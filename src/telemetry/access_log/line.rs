@@ -37,7 +37,7 @@ pub struct Entry {
     pub route: Option<Arc<str>>,
     /// Its upstream.
     pub upstream: Option<Arc<str>>,
-    /// The endpoint it was sent to.
+    /// The endpoint it was sent to last.
     pub endpoint: Option<Arc<str>>,
 }
 
@@ -94,6 +94,7 @@ struct Json<'a> {
     route: Option<&'a str>,
     upstream: Option<&'a str>,
     endpoint: Option<&'a str>,
+    tries: u8,
     request_id: Option<String>,
     bytes_in: u64,
     bytes_out: u64,
@@ -117,6 +118,7 @@ pub(super) fn write_json(out: &mut Vec<u8>, entry: &Entry, record: &Record) {
         route: entry.route.as_deref(),
         upstream: entry.upstream.as_deref(),
         endpoint: entry.endpoint.as_deref(),
+        tries: record.tries,
         request_id: entry.request_id.as_ref().map(text),
         bytes_in: record.bytes_in,
         bytes_out: record.bytes_out,

@@ -51,7 +51,7 @@ impl Metrics {
             labels.iter().all(|(key, value)| found.get(*key).is_some_and(|found| found == value))
         };
         let samples = self.samples.iter().filter(|((found, labels), _)| found == name && has(labels));
-        samples.map(|(_, value)| value).sum()
+        samples.fold(0.0, |sum, (_, value)| sum + value)
     }
 
     /// The same as a whole number, as a counter is.

@@ -1,0 +1,282 @@
+//! One request, sent to one endpoint after another until one answers it or it must not go out again.
+//!
+//! What may go out again is decided by `policy::retry`; here it is done. An endpoint is not asked twice, save over a new
+//! connection where the old one may have been closed for lying unused, and where it said itself when to come back.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use hyper::body::Incoming;
+
+use super::answer::{self, Refusal};
+use super::body::{RequestBody, discard};
+use super::exchange::Exchange;
+use super::handle::Service;
+use super::rewrite::endpoint_host;
+use super::send::{Failed, repeated_body, send};
+use super::view::{Balancing, UpstreamView};
+use crate::config::{Condition, Retry};
+use crate::net::pool::Lease;
+use crate::policy::balance::Hint;
+use crate::policy::reason::{Reason, Sent};
+use crate::policy::retry::{self, Decision, Repeatable, Tried, Trouble};
+
+/// An answer, and the connection that its body comes on.
+pub type Answer = (Response<Incoming>, Lease<RequestBody>);
+
+/// Where one request may go, and where it has been.
+#[derive(Debug)]
+pub struct Tries<'a> {
+    /// What the requests of the connection share.
+    pub service: &'a Service,
+    /// Whose endpoints are asked.
+    pub upstream: &'a UpstreamView,
+    /// How they are picked.
+    pub balancing: Balancing<'a>,
+    /// What the balancer may know.
+    pub hint: Hint,
+    /// Whether its method may do twice what it does once.
+    pub idempotent: bool,
+    /// The route's policy; `None` to try once.
+    pub policy: Option<Retry>,
+    /// Where to tell which endpoint was picked, if anybody may know.
+    pub account: Option<&'a mut Option<HeaderValue>>,
+    /// The client named no Host, so each endpoint gets its own.
+    pub hostless: bool,
+    /// Endpoints asked so far.
+    pub tried: Tried,
+}
+
+/// How one try ended other than well.
+enum Ended {
+    Answered(Answer),
+    Failed(Failed),
+}
+
+/// The request as it can go out again.
+enum Repeat {
+    /// Nothing of it was written.
+    Unsent(Box<Request<RequestBody>>),
+    /// Some of it may have been.
+    Spare(Box<Spare>),
+}
+
+/// What was kept of a request before it was sent.
+struct Spare {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Tries<'_> {
+    /// Picks the first endpoint, as an index.
+    ///
+    /// # Errors
+    /// None takes requests.
+    pub fn begin(&mut self, exchange: &mut Exchange) -> Result<usize, Reason> {
+        if let Some(policy) = &self.policy {
+            self.upstream.upstream.budget.pay_in(policy.budget_percent);
+        }
+        let first = self.pick_another().ok_or(Reason::NoEndpoint)?;
+        self.turn_to(first, exchange);
+        Ok(first)
+    }
+
+    /// Sends the request to the endpoint picked, and to others for as long as it fails and may go out again.
+    ///
+    /// # Errors
+    /// What to answer instead: the last failure, and the worst of what is known of all tries.
+    pub async fn send(
+        &mut self,
+        exchange: &mut Exchange,
+        request: Box<Request<RequestBody>>,
+    ) -> Result<Answer, Refusal> {
+        let spare = self.spare(&request, 0);
+        match self.once(exchange, request).await {
+            Ok(answer) => Ok(answer),
+            // Boxed, as it is rare: the future of every request would be as large.
+            Err(ended) => Box::pin(self.again(exchange, ended, spare)).await,
+        }
+    }
+
+    async fn once(
+        &self,
+        exchange: &mut Exchange,
+        request: Box<Request<RequestBody>>,
+    ) -> Result<Answer, Box<Ended>> {
+        let pool = &self.upstream.pools[self.endpoint()];
+        match send(self.service, exchange, pool, request).await {
+            Ok(answer) if !self.is_trouble(&answer.0) => Ok(answer),
+            Ok(answer) => Err(Box::new(Ended::Answered(answer))),
+            Err(failed) => Err(Box::new(Ended::Failed(failed))),
+        }
+    }
+
+    /// The first try has failed.
+    async fn again(
+        &mut self,
+        exchange: &mut Exchange,
+        mut ended: Box<Ended>,
+        mut spare: Option<Spare>,
+    ) -> Result<Answer, Refusal> {
+        let (mut again, mut worst) = (0, Sent::None);
+        loop {
+            let trouble = ended.trouble();
+            worst = worst.max(trouble.sent);
+            let repeat = ended.repeat(spare);
+            let next = self.next(exchange, repeat.is_some(), again, trouble);
+            let (Some(repeat), Some((next, wait))) = (repeat, next) else { return ended.pass_on(worst) };
+            ended.discard(exchange).await;
+            pause(wait).await;
+            let request = self.renew(exchange, repeat, next);
+            again += 1;
+            spare = self.spare(&request, again);
+            ended = match self.once(exchange, request).await {
+                Ok(answer) => return Ok(answer),
+                Err(ended) => ended,
+            };
+        }
+    }
+
+    /// What is kept of a request that may have to go out again after some of it was written. One that may not is spared
+    /// the cost, and so is the last try.
+    fn spare(&self, request: &Request<RequestBody>, again: u8) -> Option<Spare> {
+        let policy = self.policy.filter(|policy| self.idempotent && again < policy.attempts)?;
+        Some(Spare {
+            body: request.body().kept(policy.max_body)?,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+        })
+    }
+
+    /// Whether the route asks for this answer not to be taken for one.
+    fn is_trouble(&self, response: &Response<Incoming>) -> bool {
+        let condition = Condition::of_status(response.status());
+        condition.is_some_and(|condition| self.policy.is_some_and(|policy| policy.on.contains(condition)))
+    }
+
+    /// Where the request goes next, and after how long. The budget has been charged then, and the failure noted.
+    fn next(
+        &self,
+        exchange: &mut Exchange,
+        kept: bool,
+        again: u8,
+        trouble: Trouble,
+    ) -> Option<(usize, Duration)> {
+        let (policy, condition) = (self.policy?, trouble.condition?);
+        let request = Repeatable { idempotent: self.idempotent, kept, again, left: exchange.left() };
+        let decision = retry::decide(&policy, request, trouble, &mut self.service.worker.rng.borrow_mut());
+        let Decision::Again { wait, same } = decision else { return None };
+        let next = self.pick_another().or_else(|| same.then(|| self.endpoint()))?;
+        if !self.upstream.upstream.budget.take(Instant::now()) {
+            exchange.retry_refused();
+            return None;
+        }
+        exchange.try_failed(condition, trouble.sent == Sent::Yes);
+        Some((next, wait))
+    }
+
+    /// The request as `endpoint` gets it.
+    fn renew(
+        &mut self,
+        exchange: &mut Exchange,
+        repeat: Repeat,
+        endpoint: usize,
+    ) -> Box<Request<RequestBody>> {
+        let mut request = match repeat {
+            Repeat::Unsent(request) => request,
+            Repeat::Spare(spare) => Box::new(spare.request(exchange)),
+        };
+        if self.hostless {
+            request.headers_mut().insert(header::HOST, endpoint_host(self.upstream, endpoint));
+        }
+        self.turn_to(endpoint, exchange);
+        request
+    }
+
+    fn turn_to(&mut self, endpoint: usize, exchange: &mut Exchange) {
+        let upstream = &self.upstream.upstream;
+        if let Some(account) = &mut self.account {
+            let told = answer::account(&upstream.endpoints[endpoint], self.balancing, endpoint, self.hint);
+            **account = Some(told);
+        }
+        self.tried.add(endpoint);
+        exchange.sent_to(upstream, endpoint);
+    }
+
+    fn pick_another(&self) -> Option<usize> {
+        let Balancing { balancer, cursor, .. } = self.balancing;
+        let (mut cursor, mut rng) = (cursor.borrow_mut(), self.service.worker.rng.borrow_mut());
+        balancer.pick(&mut cursor, self.hint, |index| !self.tried.contains(index), &mut rng)
+    }
+
+    fn endpoint(&self) -> usize {
+        self.tried.last().expect("the first endpoint is picked before anything is sent")
+    }
+}
+
+/// Not by the worker's own deadlines: those that share a sweep would come back together.
+async fn pause(wait: Duration) {
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
+}
+
+impl Ended {
+    fn trouble(&self) -> Trouble {
+        match self {
+            Self::Answered((response, _)) => {
+                let (status, after) = (response.status(), response.headers().get(header::RETRY_AFTER));
+                Trouble {
+                    condition: Condition::of_status(status),
+                    sent: Sent::Yes,
+                    stale: false,
+                    retry_after: retry::retry_after(status, after, SystemTime::now()),
+                }
+            }
+            Self::Failed(failed) => Trouble {
+                condition: retry::condition_of(failed.reason, failed.sent),
+                sent: failed.sent,
+                stale: failed.reused && failed.reason == Reason::Reset,
+                retry_after: None,
+            },
+        }
+    }
+
+    /// What the client gets.
+    fn pass_on(self, worst: Sent) -> Result<Answer, Refusal> {
+        match self {
+            Self::Answered(answer) => Ok(answer),
+            Self::Failed(failed) => Err(Refusal::with_sent(failed.reason, worst)),
+        }
+    }
+
+    /// What is there to go out again, if anything is.
+    fn repeat(&mut self, spare: Option<Spare>) -> Option<Repeat> {
+        match self {
+            Self::Failed(failed) if failed.unsent.is_some() => failed.unsent.take().map(Repeat::Unsent),
+            Self::Failed(_) | Self::Answered(_) => spare.map(Box::new).map(Repeat::Spare),
+        }
+    }
+
+    /// An answer that nobody gets.
+    async fn discard(self, exchange: &Exchange) {
+        match self {
+            Self::Answered((response, lease)) if exchange.upload_finished() => discard(response, lease).await,
+            Self::Answered(_) | Self::Failed(_) => {}
+        }
+    }
+}
+
+impl Spare {
+    fn request(self, exchange: &mut Exchange) -> Request<RequestBody> {
+        let mut request = Request::new(repeated_body(exchange, self.body));
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.headers;
+        request
+    }
+}
