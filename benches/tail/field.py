@@ -9,6 +9,26 @@ from machine import find, first_line, target
 VENV = target() / "peers-venv"
 
 
+# With --retries: at most two more tries, each with another endpoint and for 250 ms, after an error, no answer, or a 503.
+# Envoy's word for it is per_try_timeout, the others' read timeout is per try by itself. Traefik tries again only where
+# there was no answer.
+RETRIES = {
+    "tillgate.yaml": "retry: { attempts: 2, on: [connect_failure, reset, timeout, 503] }",
+    "nginx.conf": "proxy_next_upstream error timeout http_503; proxy_next_upstream_tries 3;",
+    "haproxy.cfg": "retry-on all-retryable-errors\n    retries 2\n    option redispatch 1",
+    "envoy.yaml": """retry_policy:
+                              retry_on: "5xx,reset,connect-failure"
+                              num_retries: 2
+                              per_try_timeout: 0.25s
+                              retry_host_predicate:
+                                - name: envoy.retry_host_predicates.previous_hosts
+                                  typed_config:
+                                    "@type": type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate
+                              host_selection_retry_max_attempts: 3""",
+    "traefik.yaml": "middlewares: [again]",
+}
+
+
 @dataclass
 class Proxy:
     name: str
@@ -18,8 +38,9 @@ class Proxy:
     version: str
     also: str = None  # a second template, that the first names
 
-    def start(self, servers, cpu, ports):
+    def start(self, servers, cpu, ports, retries):
         values = {"STRATEGY": self.strategy, **{f"E{number}": port for number, port in enumerate(ports, 1)}}
+        values |= {"RETRY": RETRIES[self.template] if retries else "", "TRY": "250ms" if retries else "1s"}
         if self.also:
             (servers.folder / self.also).write_text(processes.filled(servers.templates / self.also, values))
         return servers.start(self.name, (self.template, self.words), cpu, values)

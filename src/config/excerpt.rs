@@ -32,14 +32,18 @@ pub(crate) fn plain(text: &str) -> String {
     escape(text.chars())
 }
 
-/// The line with stars for all that stands behind a `token:` in it; as long as before, so that a caret still fits.
+/// The line with stars for all that stands behind a `token:` in it, or behind the key whose map has one, since the key of
+/// a token may be mistyped; as long as before, so that a caret still fits.
 pub(super) fn without_secrets(line: &str) -> String {
-    let Some(secret) = line.match_indices("token").find_map(|(at, key)| value_after(line, at + key.len()))
-    else {
-        return line.to_owned();
-    };
+    let secrets = ["explain_header", "token"].into_iter().filter_map(|key| value_of(line, key));
+    let Some(secret) = secrets.min() else { return line.to_owned() };
     let (shown, hidden) = line.split_at(secret);
     shown.chars().chain(hidden.chars().map(|c| if c == ' ' { c } else { '*' })).collect()
+}
+
+/// Where the value of the first such key begins.
+fn value_of(line: &str, key: &str) -> Option<usize> {
+    line.match_indices(key).find_map(|(at, key)| value_after(line, at + key.len()))
 }
 
 /// Where the value of the key that ends at `end` begins, if a key ends there.

@@ -66,37 +66,59 @@ pub(super) fn short(number: f64) -> String {
     if number.abs() < 1e6 { format!("{number:.2}") } else { format!("{number:.0e}") }
 }
 
+/// An endpoint that takes requests, and what the running process knows of it.
+struct Priced<'a> {
+    name: &'a str,
+    cost: f64,
+    /// The cost without the weight, by which those that are idle are compared.
+    slowness: f64,
+    in_flight: u32,
+}
+
+fn price<'a>((endpoint, entry): (&'a Endpoint, Option<&Entry>)) -> Option<Priced<'a>> {
+    let entry = entry?;
+    let cost = entry.cost.total?;
+    Some(Priced {
+        name: &endpoint.name,
+        cost,
+        slowness: cost * f64::from(endpoint.weight),
+        in_flight: entry.in_flight,
+    })
+}
+
 /// The lowest cost, as the running process has it.
 fn by_cost(question: &Question<'_>, report: &mut Report) {
-    let mut costs: Vec<(f64, &Endpoint, &Entry)> = question
-        .open()
-        .filter_map(|(endpoint, entry)| {
-            let entry = entry?;
-            Some((entry.cost.total?, endpoint, entry))
-        })
-        .collect();
-    costs.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.2.in_flight.cmp(&b.2.in_flight)));
-    let Some(((least, first, entry), others)) = costs.split_first() else {
-        return by_shares(
-            question,
-            "the lowest cost; before any latency is known, the fewest in flight",
-            report,
-        );
+    let mut priced: Vec<Priced<'_>> = question.open().filter_map(price).collect();
+    priced.sort_by(|a, b| a.cost.total_cmp(&b.cost).then(a.in_flight.cmp(&b.in_flight)));
+    let best = best_of(&priced);
+    let Some(least) = priced.first() else {
+        let rule = "the lowest cost; before any latency is known, the fewest in flight";
+        return by_shares(question, rule, report);
     };
-    let equal = |other: &&(f64, &Endpoint, &Entry)| other.0 == *least && other.2.in_flight == entry.in_flight;
-    let equals: Vec<&str> = others.iter().take_while(equal).map(|(_, endpoint, _)| &*endpoint.name).collect();
-    let names = [&[&*first.name], equals.as_slice()].concat();
-    report.line(
-        "picks",
-        format!("{}: cost {}, the lowest of {}", names.join(" or "), short(*least), costs.len()),
-    );
-    if let Some((cost, next, _)) = others.get(equals.len()) {
-        report.line("", format!("next is {} with {}", next.name, short(*cost)));
+    let draw = if best.len() > 1 { "; drawn by weight" } else { "" };
+    let lowest =
+        format!("{}: cost {}, the lowest of {}{draw}", best.join(" or "), short(least.cost), priced.len());
+    report.line("picks", lowest);
+    if let Some(next) = priced.iter().find(|one| !best.contains(&one.name)) {
+        report.line("", format!("next is {} with {}", next.name, short(next.cost)));
     }
-    if costs.len() > MANY {
+    if priced.len() > MANY {
         report.line("", "in a large pool a pick compares some drawn at random, so it may be another");
     }
     legend(report);
+}
+
+/// Those that a pick is drawn from: where the lowest cost is an idle one's, all idle ones that are as fast as the fastest of
+/// them.
+fn best_of<'a>(priced: &[Priced<'a>]) -> Vec<&'a str> {
+    let Some(least) = priced.first() else { return Vec::new() };
+    let idle = priced.iter().filter(|one| one.in_flight == 0);
+    let fastest = idle.map(|one| one.slowness).fold(f64::INFINITY, f64::min) * (1.0 + 1e-6);
+    let equal = |one: &&Priced<'_>| match least.in_flight {
+        0 => one.in_flight == 0 && one.slowness <= fastest,
+        in_flight => one.cost == least.cost && one.in_flight == in_flight,
+    };
+    priced.iter().filter(equal).map(|one| one.name).collect()
 }
 
 fn legend(report: &mut Report) {

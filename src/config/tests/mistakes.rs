@@ -323,6 +323,8 @@ fn a_token_is_not_shown_with_a_problem_beside_it() {
         "explain_header:\n  token:\n    hunter2hunter2",
         "explain_header: { token: hunter2hunter2hunter2, [ }",
         "explain_header: { token: hunter2 }\n\ttab: 1",
+        "explain_header: hunter2hunter2hunter2",
+        "explain_header: { tokn: hunter2hunter2hunter2 }",
     ] {
         let shown = read(&top(line)).expect_err("a problem").to_string();
         assert!(!shown.contains("hunter2"), "{shown}");
