@@ -68,7 +68,7 @@ fn the_cost_is_shown_with_its_parts_from_the_start() {
         "cold",
     ];
     let gate = Gate::default();
-    let (held, idle, drained) = (Origin::behind(&gate), Origin::answering(OK), Origin::answering(OK));
+    let (held, idle, drained) = (Origin::behind(&gate), Origin::behind(&gate), Origin::answering(OK));
     let endpoints = format!(
         "[ {{ address: \"{}\", weight: 2 }}, \"{}\", {{ address: \"{}\", weight: 0 }} ]",
         held.address(),
@@ -83,18 +83,18 @@ fn the_cost_is_shown_with_its_parts_from_the_start() {
     assert_eq!((&cold[2]["cost"]["total"], &cold[2]["cost"]["weight"]), (&Value::Null, &json!(0)));
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n");
-    let busy = proxy.endpoints_when("shop", |all| all[0]["cost"]["in_flight"] == 1);
-    assert!(
-        busy[0]["cost"]["total"].as_f64() > Some(50.0),
-        "cold and on trial, so the last choice: {busy:?}"
-    );
+    // Both are idle, so one is drawn by weight. Cold and on trial, it is the last choice while it has a request.
+    let on_trial = |one: &Value| one["cost"]["total"].as_f64() > Some(50.0);
+    let busy = proxy.endpoints_when("shop", |all| all.iter().any(on_trial));
+    let at = busy.iter().position(on_trial).expect("one has it");
     gate.open();
     assert_eq!(client.response().status(), 200);
     // Warm, and alone in being so: what is usual here is its own latency.
-    let warm = proxy.endpoints_when("shop", |all| all[0]["cost"]["samples"] == 1 && all[0]["in_flight"] == 0);
+    let warm =
+        proxy.endpoints_when("shop", |all| all[at]["cost"]["samples"] == 1 && all[at]["in_flight"] == 0);
     assert_eq!(
-        (&warm[0]["cost"]["cold"], &warm[0]["cost"]["total"]),
-        (&json!(false), &json!(0.75)),
+        (&warm[at]["cost"]["cold"], &warm[at]["cost"]["total"]),
+        (&json!(false), &cold[at]["cost"]["total"]),
         "{warm:?}"
     );
 }
