@@ -86,7 +86,6 @@ impl Balancer {
 
     /// The candidate for a request; `None` if and only if none with a weight above 0 is eligible. One in its slow start is
     /// passed over by the share of picks that it does not have yet, unless there is no other.
-    ///
     pub fn pick(
         &self,
         cursor: &mut Cursor,
@@ -94,34 +93,30 @@ impl Balancer {
         eligible: impl Fn(usize) -> bool,
         rng: &mut fastrand::Rng,
     ) -> Option<usize> {
-        let ramped = rng.f32();
-        let warm = |index: usize| eligible(index) && self.candidates[index].state.ramp() > ramped;
-        let picked = match &self.rule {
-            // A key has its place from the start.
-            Rule::ConsistentHash(_) => None,
-            _ => self.pick_open(cursor, hint, warm, rng),
-        };
-        picked.or_else(|| self.pick_open(cursor, hint, &eligible, rng))
+        // A key has its place from the start.
+        let least_ramp = if matches!(self.rule, Rule::ConsistentHash(_)) { 0.0 } else { rng.f32() };
+        let picked =
+            self.pick_open(&Open::ramped(&self.candidates, &eligible, least_ramp), cursor, hint, rng);
+        picked.or_else(|| self.pick_open(&Open::new(&self.candidates, &eligible), cursor, hint, rng))
     }
 
     fn pick_open(
         &self,
+        open: &Open<'_, impl Fn(usize) -> bool>,
         cursor: &mut Cursor,
         hint: Hint,
-        eligible: impl Fn(usize) -> bool,
         rng: &mut fastrand::Rng,
     ) -> Option<usize> {
-        let open = Open::new(&self.candidates, eligible);
         match &self.rule {
-            Rule::RoundRobin => round_robin::pick(&open, &mut cursor.position),
-            Rule::Weighted(schedule) => schedule.pick(&open, &mut cursor.position),
-            Rule::Random => self.random.pick(&open, rng),
-            Rule::LeastConnections => least_connections::pick(&open, &self.random, rng),
-            Rule::P2c => p2c::pick(&open, &self.random, rng),
-            Rule::LeastResponse => least_response::pick(&open, &self.random, hint, rng),
+            Rule::RoundRobin => round_robin::pick(open, &mut cursor.position),
+            Rule::Weighted(schedule) => schedule.pick(open, &mut cursor.position),
+            Rule::Random => self.random.pick(open, rng),
+            Rule::LeastConnections => least_connections::pick(open, &self.random, rng),
+            Rule::P2c => p2c::pick(open, &self.random, rng),
+            Rule::LeastResponse => least_response::pick(open, &self.random, hint, rng),
             Rule::ConsistentHash(table) => match hint.key {
-                Some(key) => consistent_hash::pick(&open, table, key, rng),
-                None => self.random.pick(&open, rng),
+                Some(key) => consistent_hash::pick(open, table, key, rng),
+                None => self.random.pick(open, rng),
             },
         }
     }

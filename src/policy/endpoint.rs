@@ -106,9 +106,10 @@ impl EndpointState {
     /// One old request says little, since it may be a long poll; three say a hang.
     #[inline]
     pub fn age(&self, now: Ticks) -> f32 {
-        let (count, mean_us) = self.waiting.read(now);
-        let age = (mean_us * f32::from_bits(self.haste.load(Relaxed))).min(MOST_AGE);
-        if age <= 1.0 { 1.0 } else { 1.0 + (age - 1.0) * count / (count + AGE_HALF_SAY) }
+        let (count, sum_us) = self.waiting.read(now);
+        let sum = sum_us * f32::from_bits(self.haste.load(Relaxed));
+        // The usual case, without a division.
+        if sum <= count { 1.0 } else { age_beyond(sum / count, count) }
     }
 
     /// Whether a probe that was asked for has not been sent yet.
@@ -176,6 +177,10 @@ impl EndpointState {
         let parts = self.parts.iter().zip([score.tail, score.mean, score.fast, score.error]);
         parts.for_each(|(part, value)| part.store(value.to_bits(), Relaxed));
     }
+}
+
+fn age_beyond(mean: f32, count: f32) -> f32 {
+    1.0 + (mean.min(MOST_AGE) - 1.0) * count / (count + AGE_HALF_SAY)
 }
 
 /// One request in flight. A request that is cancelled drops it like one that ends, so that none is counted for ever.

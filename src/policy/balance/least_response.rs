@@ -3,6 +3,7 @@
 //! The factor says how slow and how faulty an endpoint has been (`policy::score`); the load says how busy it is now.
 //! It never measures anything itself.
 
+use std::cmp::Ordering;
 use std::time::Instant;
 
 use super::open::Open;
@@ -46,11 +47,12 @@ fn sample(
     let mut best = Best::default();
     for _ in 0..DRAWS {
         let Some((index, candidate)) = random.draw(open, rng) else { continue };
-        if asked.probes(candidate) {
+        let cost = Cost::of(candidate, asked);
+        if asked.probes(candidate, cost) {
             return Some(index);
         }
         // They are drawn by weight already.
-        best.offer(index, Cost::of(candidate, asked), 1, rng);
+        best.offer(index, cost, 1, rng);
         found += 1;
         if found == CHOICES {
             break;
@@ -62,10 +64,11 @@ fn sample(
 fn scan(open: &Open<'_, impl Fn(usize) -> bool>, asked: Asked, rng: &mut fastrand::Rng) -> Option<usize> {
     let mut best = Best::default();
     for (index, candidate) in open.iter() {
-        if asked.probes(candidate) {
+        let cost = Cost::of(candidate, asked);
+        if asked.probes(candidate, cost) {
             return Some(index);
         }
-        best.offer(index, Cost::of(candidate, asked), candidate.weight, rng);
+        best.offer(index, cost, candidate.weight, rng);
     }
     best.kept()
 }
@@ -74,49 +77,62 @@ fn scan(open: &Open<'_, impl Fn(usize) -> bool>, asked: Asked, rng: &mut fastran
 ///
 /// Which of the two kinds is better is a matter of cost. Among the idle the weight makes no difference to who is the
 /// better, only to how often: a small shop, where nearly all are idle, would else send everything to the heaviest.
-#[derive(Default)]
 struct Best {
-    idle: Least<f32>,
+    /// By slowness.
+    idle: Least,
     /// The lowest cost of an idle one.
-    idle_cost: Option<f32>,
+    idle_cost: f32,
     /// By cost, then by requests in flight.
-    busy: Least<(f32, u32)>,
+    busy: Least,
+}
+
+impl Default for Best {
+    fn default() -> Self {
+        Self { idle: Least::default(), idle_cost: f32::INFINITY, busy: Least::default() }
+    }
 }
 
 impl Best {
     #[inline]
     fn offer(&mut self, index: usize, cost: Cost, weight: u32, rng: &mut fastrand::Rng) {
         if cost.in_flight > 0 {
-            self.busy.offer((cost.cost, cost.in_flight), index, weight, rng);
+            self.busy.offer(rank(cost.cost, cost.in_flight), index, weight, rng);
         } else {
-            self.idle.offer(cost.slowness, index, weight, rng);
-            self.idle_cost = Some(self.idle_cost.map_or(cost.cost, |least| least.min(cost.cost)));
+            self.idle.offer(rank(cost.slowness, 0), index, weight, rng);
+            self.idle_cost = self.idle_cost.min(cost.cost);
         }
     }
 
     fn kept(&self) -> Option<usize> {
-        match (self.idle_cost, self.busy.least) {
-            (Some(idle), Some((busy, _))) if busy < idle => self.busy.ties.kept(),
-            (None, _) => self.busy.ties.kept(),
-            (Some(_), _) => self.idle.ties.kept(),
-        }
+        let best = if self.busy.rank < rank(self.idle_cost, 0) { &self.busy } else { &self.idle };
+        best.ties.kept().or(self.busy.ties.kept())
     }
 }
 
+/// Orders by the number and then by requests in flight. Numbers of 0 and above are in the order of their bits.
+fn rank(number: f32, in_flight: u32) -> u64 {
+    (u64::from(number.to_bits()) << 32) | u64::from(in_flight)
+}
+
 /// The lowest of a run, one of equals at random by weight.
-#[derive(Default)]
-struct Least<T> {
-    least: Option<T>,
+struct Least {
+    rank: u64,
     ties: Reservoir,
 }
 
-impl<T: PartialOrd + Copy> Least<T> {
+impl Default for Least {
+    fn default() -> Self {
+        Self { rank: u64::MAX, ties: Reservoir::default() }
+    }
+}
+
+impl Least {
     #[inline]
-    fn offer(&mut self, value: T, index: usize, weight: u32, rng: &mut fastrand::Rng) {
-        match self.least {
-            Some(least) if value > least => {}
-            Some(least) if value == least => self.ties.offer(index, weight, rng),
-            _ => *self = Self { least: Some(value), ties: Reservoir::starting(index, weight) },
+    fn offer(&mut self, rank: u64, index: usize, weight: u32, rng: &mut fastrand::Rng) {
+        match rank.cmp(&self.rank) {
+            Ordering::Less => *self = Self { rank, ties: Reservoir::starting(index, weight) },
+            Ordering::Equal => self.ties.offer(index, weight, rng),
+            Ordering::Greater => {}
         }
     }
 }
@@ -137,8 +153,9 @@ impl Asked {
     }
 
     /// Whether this request goes there to see how it does. Never while one is there that will tell.
-    fn probes(self, candidate: &Candidate) -> bool {
-        self.safe && candidate.state.in_flight() == 0 && candidate.state.take_probe()
+    #[inline]
+    fn probes(self, candidate: &Candidate, cost: Cost) -> bool {
+        self.safe && cost.in_flight == 0 && candidate.state.take_probe()
     }
 }
 
