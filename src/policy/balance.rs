@@ -19,6 +19,8 @@ mod weighted;
 
 use std::time::Instant;
 
+use http::Method;
+
 pub use self::consistent_hash::hash_key;
 use self::maglev::Table;
 use self::open::Open;
@@ -44,6 +46,18 @@ pub struct Hint {
     pub key: Option<u64>,
     /// Whether it changes nothing (GET, HEAD), so that it may be sent to see how an endpoint does.
     pub safe: bool,
+}
+
+impl Hint {
+    /// Of a request with this method that came at `now`.
+    pub fn new(now: Instant, key: Option<u64>, method: &Method) -> Self {
+        Self { now, key, safe: matches!(*method, Method::GET | Method::HEAD) }
+    }
+
+    /// The same request once an endpoint has failed it: it has waited enough to be no probe.
+    pub fn again(self) -> Self {
+        Self { safe: false, ..self }
+    }
 }
 
 /// `Strategy` with what it precomputes.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use super::answer::{self, Refusal};
@@ -77,17 +77,13 @@ async fn forward(
     exchange.routed(route);
     admit(route, &received)?;
     let balancing = view.balancing(index);
-    let hint = Hint {
-        now: exchange.started(),
-        key: received.sticky_key(balancing.strategy, client),
-        safe: matches!(parts.method, Method::GET | Method::HEAD),
-    };
+    let key = received.sticky_key(balancing.strategy, client);
     let outgoing = received.outgoing();
     let mut tries = Tries {
         service,
         upstream: view.upstream(route.upstream),
         balancing,
-        hint,
+        hint: Hint::new(exchange.started(), key, &parts.method),
         idempotent: parts.method.is_idempotent(),
         policy: route.retry,
         account: is_told(service, &view, &parts).then_some(account),

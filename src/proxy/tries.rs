@@ -160,7 +160,7 @@ impl Tries<'_> {
 
     /// Where the request goes next, and after how long. The budget has been charged then, and the failure noted.
     fn next(
-        &self,
+        &mut self,
         exchange: &mut Exchange,
         kept: bool,
         again: u8,
@@ -170,6 +170,7 @@ impl Tries<'_> {
         let request = Repeatable { idempotent: self.idempotent, kept, again, left: exchange.left() };
         let decision = retry::decide(&policy, request, trouble, &mut self.service.worker.rng.borrow_mut());
         let Decision::Again { wait, same } = decision else { return None };
+        self.hint = self.hint.again();
         let next = self.pick_another().or_else(|| same.then(|| self.endpoint()))?;
         if !self.upstream.upstream.budget.take(Instant::now()) {
             exchange.retry_refused();

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::testing::{STRATEGIES, candidates, hint, warm};
 use super::*;
+use crate::policy::score::Score;
 
 const PICKS: usize = 20_000;
 
@@ -130,6 +131,43 @@ fn equal_endpoints_get_even_shares() {
                 assert_shares(strategy, &shares, &weights);
             }
         }
+    }
+}
+
+#[test]
+fn an_endpoint_in_its_slow_start_gets_the_share_that_it_has_come_to() {
+    for strategy in &STRATEGIES {
+        for count in [4, 40] {
+            let mut worker = Worker::new(strategy, &vec![1; count], 9);
+            let mut at = |ramp| {
+                let mut new = 0;
+                for _ in 0..PICKS {
+                    worker.balancer.candidates()[0].state.publish(Score {
+                        ramp,
+                        samples: 1,
+                        ..Score::default()
+                    });
+                    new += usize::from(worker.pick(|_| true) == Some(0));
+                }
+                new as f64 / PICKS as f64 * count as f64
+            };
+            let (start, end) = (at(0.25), at(1.0));
+            let want = if matches!(strategy, Strategy::ConsistentHash(_)) { 1.0 } else { 0.25 };
+            assert!(
+                (start - want).abs() < 0.15 && (end - 1.0).abs() < 0.25,
+                "{}: {start}, {end}",
+                strategy.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_in_its_slow_start_is_picked_where_there_is_no_other() {
+    for strategy in &STRATEGIES {
+        let mut worker = Worker::new(strategy, &[1, 1], 10);
+        worker.balancer.candidates()[0].state.publish(Score { ramp: 0.1, samples: 1, ..Score::default() });
+        assert!((0..100).all(|_| worker.pick(|index| index == 0) == Some(0)), "{}", strategy.name());
     }
 }
 

@@ -3,7 +3,6 @@
 //! The factor says how slow and how faulty an endpoint has been (`policy::score`); the load says how busy it is now.
 //! It never measures anything itself.
 
-use std::cmp::Ordering;
 use std::time::Instant;
 
 use super::open::Open;
@@ -127,12 +126,19 @@ impl Default for Least {
 }
 
 impl Least {
+    /// Most candidates are not the best, and are done with here.
     #[inline]
     fn offer(&mut self, rank: u64, index: usize, weight: u32, rng: &mut fastrand::Rng) {
-        match rank.cmp(&self.rank) {
-            Ordering::Less => *self = Self { rank, ties: Reservoir::starting(index, weight) },
-            Ordering::Equal => self.ties.offer(index, weight, rng),
-            Ordering::Greater => {}
+        if rank <= self.rank {
+            self.accept(rank, index, weight, rng);
+        }
+    }
+
+    fn accept(&mut self, rank: u64, index: usize, weight: u32, rng: &mut fastrand::Rng) {
+        if rank == self.rank {
+            self.ties.offer(index, weight, rng);
+        } else {
+            *self = Self { rank, ties: Reservoir::starting(index, weight) };
         }
     }
 }
@@ -201,6 +207,10 @@ impl Balancer {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use http::Method;
+
     use super::*;
     use crate::policy::balance::testing::{candidates, hint, load, warm};
     use crate::policy::score::{Outcome, Score};
@@ -258,6 +268,53 @@ mod tests {
         assert!((0..100).all(|_| pick(&open, &random, hint(), &mut rng) != Some(0)));
         let only_cold = Open::new(&candidates, |index| index == 0);
         assert_eq!(pick(&only_cold, &random, hint(), &mut rng), Some(0));
+    }
+
+    #[test]
+    fn a_shunned_endpoint_that_wants_a_probe_gets_one_read_and_never_a_post() {
+        let (get, post) = (Hint::new(Instant::now(), None, &Method::GET), Hint { safe: false, ..hint() });
+        for count in [4, 40] {
+            let candidates = candidates(&vec![1; count]);
+            warm(&candidates);
+            let shunned = Score { factor: 50.0, samples: 1, probe: true, ..Score::default() };
+            candidates[0].state.publish(shunned);
+            let (open, random) = (Open::new(&candidates, |_| true), Random::new(&candidates));
+            let mut rng = fastrand::Rng::with_seed(5);
+            let mut probes =
+                |hint| (0..1000).filter(|_| pick(&open, &random, hint, &mut rng) == Some(0)).count();
+            assert_eq!((probes(post), probes(get.again())), (0, 0));
+            let busy = candidates[0].state.begin();
+            assert_eq!(probes(get), 0, "the request there will tell");
+            drop(busy);
+            assert_eq!(probes(get), 1);
+            assert_eq!(probes(get), 0, "it was asked for once");
+        }
+    }
+
+    #[test]
+    fn only_get_and_head_are_safe_to_probe_with() {
+        let safe = |method| Hint::new(Instant::now(), None, &method).safe;
+        assert!(safe(Method::GET) && safe(Method::HEAD));
+        assert!(
+            ![Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS]
+                .into_iter()
+                .any(safe)
+        );
+    }
+
+    #[test]
+    fn what_has_waited_for_long_makes_its_endpoint_dearer_at_the_next_pick() {
+        let candidates = candidates(&[1, 1]);
+        let score = Score { samples: 1, patience_us: 10_000.0, ..Score::default() };
+        candidates.iter().for_each(|candidate| candidate.state.publish(score));
+        let mut guards = load(&candidates, &[1, 2]);
+        guards[0].wait(candidates[0].state.epoch());
+        let (open, random) = (Open::new(&candidates, |_| true), Random::new(&candidates));
+        let picked = |after| {
+            let now = candidates[0].state.epoch() + Duration::from_millis(after);
+            pick(&open, &random, Hint { now, ..hint() }, &mut fastrand::Rng::with_seed(5))
+        };
+        assert_eq!((picked(5), picked(500)), (Some(0), Some(1)));
     }
 
     #[test]
