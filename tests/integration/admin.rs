@@ -14,7 +14,7 @@ fn keys(value: &Value) -> BTreeSet<&str> {
     value.as_object().expect("an object").keys().map(String::as_str).collect()
 }
 
-fn has(value: &Value, wanted: &[&str]) {
+pub fn has(value: &Value, wanted: &[&str]) {
     let found = keys(value);
     assert!(wanted.iter().all(|key| found.contains(key)), "{wanted:?} in {found:?}");
 }
@@ -48,86 +48,6 @@ fn percentiles_are_null_without_a_sample_and_in_order_with_some() {
     let busy = &proxy.endpoints_when("shop", |all| all[0]["samples"] == 50)[0];
     let [p50, p90, p99] = ["p50_ms", "p90_ms", "p99_ms"].map(|key| busy[key].as_f64().expect("a number"));
     assert!(0.0 < p50 && p50 <= p90 && p90 <= p99 && p99 < 20_000.0, "{busy}");
-}
-
-#[test]
-fn the_cost_is_shown_with_its_parts_from_the_start() {
-    let parts = [
-        "total",
-        "factor",
-        "latency",
-        "mean",
-        "fast",
-        "age",
-        "error",
-        "ramp",
-        "weight",
-        "in_flight",
-        "samples",
-        "penalty",
-        "cold",
-    ];
-    let gate = Gate::default();
-    let (held, idle, drained) = (Origin::behind(&gate), Origin::behind(&gate), Origin::answering(OK));
-    let endpoints = format!(
-        "[ {{ address: \"{}\", weight: 2 }}, \"{}\", {{ address: \"{}\", weight: 0 }} ]",
-        held.address(),
-        idle.address(),
-        drained.address()
-    );
-    let proxy = Yaml::new(&format!("strategy: least_response, endpoints: {endpoints}")).start();
-    let cold = proxy.endpoints_when("shop", |_| true);
-    cold.iter().for_each(|one| has(&one["cost"], &parts));
-    assert_eq!((&cold[0]["cost"]["total"], &cold[1]["cost"]["total"]), (&json!(0.75), &json!(1.5)));
-    assert_eq!((&cold[0]["cost"]["cold"], &cold[0]["cost"]["latency"]), (&json!(true), &json!(1.0)));
-    assert_eq!((&cold[2]["cost"]["total"], &cold[2]["cost"]["weight"]), (&Value::Null, &json!(0)));
-    let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n");
-    // Both are idle, so one is drawn by weight. Cold and on trial, it is the last choice while it has a request.
-    let on_trial = |one: &Value| one["cost"]["total"].as_f64() > Some(50.0);
-    let busy = proxy.endpoints_when("shop", |all| all.iter().any(on_trial));
-    let at = busy.iter().position(on_trial).expect("one has it");
-    gate.open();
-    assert_eq!(client.response().status(), 200);
-    // Warm, and alone in being so: what is usual here is its own latency.
-    let warm =
-        proxy.endpoints_when("shop", |all| all[at]["cost"]["samples"] == 1 && all[at]["in_flight"] == 0);
-    assert_eq!(
-        (&warm[at]["cost"]["cold"], &warm[at]["cost"]["total"]),
-        (&json!(false), &cold[at]["cost"]["total"]),
-        "{warm:?}"
-    );
-}
-
-#[test]
-fn the_total_cost_is_what_requests_go_by() {
-    let (slow, quick) = (sleeping(30), sleeping(1));
-    let proxy = Yaml::of("least_response, least_response: { min_samples: 1 }", &[&slow, &quick]).start();
-    let mut client = proxy.client();
-    let all = crate::support::eventually("a difference", || {
-        assert_eq!(client.get("/").status(), 200);
-        let all = proxy.endpoints_when("shop", |all| all.iter().all(|one| one["in_flight"] == 0));
-        (all[0]["cost"]["total"].as_f64() > Some(2.0) && all[1]["cost"]["samples"] != 0).then_some(all)
-    });
-    let number = |index: usize, key: &str| all[index]["cost"][key].as_f64().expect("a number");
-    let slowness = number(0, "latency").powi(2).max(number(0, "mean")).max(number(0, "fast"));
-    assert!(slowness > 2.0, "{all:?}");
-    assert_eq!(number(1, "total"), 1.0, "{all:?}");
-    let before = slow.requests().len();
-    (0..20).for_each(|_| drop(client.get("/")));
-    // A few may go there to see whether it still is slow.
-    let more = slow.requests().len() - before;
-    assert!(more <= 3, "{more} of 20 went to the dearer one while the other was idle");
-}
-
-/// Answers each request after that many milliseconds.
-fn sleeping(millis: u64) -> Origin {
-    Origin::start(move |visit| {
-        while visit.request().is_some() {
-            std::thread::sleep(std::time::Duration::from_millis(millis));
-            visit.send(OK);
-        }
-    })
 }
 
 #[test]

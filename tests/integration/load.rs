@@ -8,7 +8,7 @@ use crate::support::{Client, Origin, Proxy, Yaml};
 
 /// Clients with a connection each, and clients with a connection for each request.
 const CLIENTS: u64 = 3;
-const STRATEGIES: [&str; 7] = [
+pub const STRATEGIES: [&str; 7] = [
     "round_robin",
     "weighted",
     "random",

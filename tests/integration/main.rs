@@ -8,6 +8,7 @@ mod admin;
 mod bodies;
 mod command_line;
 mod connections;
+mod costs;
 mod explain;
 mod explain_header;
 mod failures;

@@ -4,18 +4,8 @@ use std::sync::atomic::AtomicU64;
 
 use serde_json::{Value, json};
 
-use crate::load::{let_some_through, under_load};
+use crate::load::{STRATEGIES, let_some_through, under_load};
 use crate::support::{Client, Gate, Origin, Proxy, Yaml, endpoints, ok_with};
-
-const STRATEGIES: [&str; 7] = [
-    "round_robin",
-    "weighted",
-    "random",
-    "least_connections",
-    "p2c",
-    "least_response",
-    "consistent_hash, hash: { on: path }",
-];
 
 /// One upstream by round robin over these, and a route `/own` to it with `strategy`.
 fn with_route(origins: &[&Origin], strategy: &str) -> Yaml {
