@@ -334,7 +334,7 @@ fn a_drained_or_busy_endpoint_does_not_hold_up_the_probes_of_others() {
         let mut candidates = candidates(4, pool.now);
         pool.serve(30, &[Some(10.0), Some(10.0), Some(10.0), Some(100.0)]);
         candidates[2].weight = u32::from(!drained);
-        let _stream = candidates[2].state.begin();
+        let _stream = (!drained).then(|| candidates[2].state.begin());
         let mut probes = 0;
         for _ in 0..600 {
             (0..10).for_each(|_| pool.serve_once(&[Some(10.0), Some(10.0), None, None]));
