@@ -9,7 +9,7 @@ use crate::config::Strategy;
 use crate::policy::endpoint::Ticks;
 
 impl Balancer {
-    /// As in `least_response: cost 1.00 of 3 (L 1.00, M 1.00, T 0.40, A 0.10, E 1.00, W 1, 2 in flight)`. ASCII without control characters.
+    /// As in `least_response: cost 1.00 of 3 (L 1.00, M 1.00, T 0.40, A 1.00, E 1.00, W 1, 2 in flight)`. ASCII without control characters.
     pub fn account(&self, strategy: &Strategy, picked: usize, hint: Hint) -> String {
         let candidate = &self.candidates[picked];
         let open = self.candidates.iter().filter(|candidate| candidate.weight > 0).count();
