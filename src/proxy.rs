@@ -7,6 +7,7 @@ pub mod handle;
 pub mod received;
 pub mod rewrite;
 pub mod send;
+pub mod told;
 pub mod tries;
 pub mod view;
 

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use super::answer::{self, Refusal};
@@ -13,12 +13,13 @@ use super::exchange::Exchange;
 use super::received::Received;
 use super::rewrite::rewrite;
 use super::send::request_body;
+use super::told::Told;
 use super::tries::Tries;
 use super::view::{View, Worker};
 use crate::net::downstream::{Connection, Flaw};
 use crate::net::pool::Lease;
 use crate::policy::balance::Hint;
-use crate::policy::forward::{X_TILLGATE_ENDPOINT, prepare_response};
+use crate::policy::forward::prepare_response;
 use crate::policy::head::Framing;
 use crate::policy::reason::{Reason, Sent};
 use crate::policy::retry::Tried;
@@ -50,14 +51,12 @@ pub async fn handle(
     if request.version() == Version::HTTP_10 {
         service.connection.reset_unless_written();
     }
-    let mut account = None;
-    let mut response = match forward(&service, &mut exchange, flaw, request, &mut account).await {
+    let mut told = Told::default();
+    let mut response = match forward(&service, &mut exchange, flaw, request, &mut told).await {
         Ok((response, lease)) => pass_back(&service, response, lease, exchange).await,
         Err(refusal) => answer::refuse(refusal, json, exchange),
     };
-    if let Some(account) = account {
-        response.headers_mut().insert(&X_TILLGATE_ENDPOINT, account);
-    }
+    told.apply(response.headers_mut());
     Ok(response)
 }
 
@@ -66,7 +65,7 @@ async fn forward(
     exchange: &mut Exchange,
     flaw: Option<Flaw>,
     request: Request<Incoming>,
-    account: &mut Option<HeaderValue>,
+    told: &mut Told,
 ) -> Result<(Response<Incoming>, Lease<RequestBody>), Refusal> {
     let (mut parts, incoming) = request.into_parts();
     let view = service.worker.view();
@@ -86,7 +85,8 @@ async fn forward(
         hint: Hint::new(exchange.started(), key, &parts.method),
         idempotent: parts.method.is_idempotent(),
         policy: route.retry,
-        account: is_told(service, &view, &parts).then_some(account),
+        explains: explains(service, &view, &parts),
+        told,
         hostless: outgoing.host.is_none(),
         tried: Tried::default(),
     };
@@ -114,7 +114,7 @@ fn admit(route: &Route, received: &Received<'_>) -> Result<(), Reason> {
 }
 
 /// Whether the client may know which endpoint is picked.
-fn is_told(service: &Service, view: &View, parts: &Parts) -> bool {
+fn explains(service: &Service, view: &View, parts: &Parts) -> bool {
     let peer = service.connection.peer.ip();
     view.snapshot.audience.as_ref().is_some_and(|audience| audience.includes(peer, &parts.headers))
 }

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use http::{HeaderMap, Method, Request, Response, Uri, header};
 use hyper::body::Incoming;
 
 use super::answer::{self, Refusal};
@@ -15,10 +15,12 @@ use super::exchange::Exchange;
 use super::handle::Service;
 use super::rewrite::endpoint_host;
 use super::send::{Failed, repeated_body, send};
+use super::told::Told;
 use super::view::{Balancing, UpstreamView};
 use crate::config::{Condition, Retry};
 use crate::net::pool::Lease;
 use crate::policy::balance::Hint;
+use crate::policy::forward::X_TILLGATE_ENDPOINT;
 use crate::policy::reason::{Reason, Sent};
 use crate::policy::retry::{self, Decision, Repeatable, Tried, Trouble};
 
@@ -40,8 +42,10 @@ pub struct Tries<'a> {
     pub idempotent: bool,
     /// The route's policy; `None` to try once.
     pub policy: Option<Retry>,
-    /// Where to tell which endpoint was picked, if anybody may know.
-    pub account: Option<&'a mut Option<HeaderValue>>,
+    /// Whether the client may know which endpoint was picked.
+    pub explains: bool,
+    /// What the answer is to say beside.
+    pub told: &'a mut Told,
     /// The client named no Host, so each endpoint gets its own.
     pub hostless: bool,
     /// Endpoints asked so far.
@@ -200,9 +204,9 @@ impl Tries<'_> {
 
     fn turn_to(&mut self, endpoint: usize, exchange: &mut Exchange) {
         let upstream = &self.upstream.upstream;
-        if let Some(account) = &mut self.account {
-            let told = answer::account(&upstream.endpoints[endpoint], self.balancing, endpoint, self.hint);
-            **account = Some(told);
+        if self.explains {
+            let account = answer::account(&upstream.endpoints[endpoint], self.balancing, endpoint, self.hint);
+            self.told.set(X_TILLGATE_ENDPOINT.clone(), account);
         }
         self.tried.add(endpoint);
         exchange.sent_to(upstream, endpoint);
