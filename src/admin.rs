@@ -16,6 +16,7 @@ use crate::net::listen;
 use crate::process::control::{Control, Request};
 
 mod api;
+mod drain;
 mod guard;
 mod socket_file;
 
@@ -126,6 +127,8 @@ fn router(app: App, transport: Transport) -> Router {
         .route("/api/v1/upstreams", get(api::upstreams))
         .route("/api/v1/config", get(api::config))
         .route("/api/v1/reload", post(api::reload))
+        .route("/api/v1/upstreams/{name}/endpoints/{address}/drain", post(drain::drain))
+        .route("/api/v1/upstreams/{name}/endpoints/{address}/undrain", post(drain::undrain))
         .layer(middleware::from_fn_with_state(transport, guard::refuse_strangers))
         .with_state(app)
 }

@@ -1,6 +1,7 @@
 //! Decisions without I/O: no tokio, no hyper; time and randomness are arguments.
 
 pub mod audience;
+pub mod availability;
 pub mod balance;
 pub mod endpoint;
 pub mod forward;

@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
 
 use crate::config::{self, Config, Connection, Host, HostPort, Retry, Strategy, Timeouts};
 use crate::policy::audience::Audience;
+use crate::policy::availability::{self, Member};
 use crate::policy::balance::Balancer;
 use crate::policy::endpoint::{Candidate, EndpointState};
 use crate::policy::forward::TrustedProxies;
@@ -102,6 +103,7 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// How many of its requests may be sent again; outlives a reload, or each would refill it.
     pub budget: Arc<Budget>,
+    panics: AtomicBool,
 }
 
 impl Upstream {
@@ -118,6 +120,34 @@ impl Upstream {
     /// An endpoint as balancers see it.
     pub fn candidate(&self, endpoint: usize) -> &Candidate {
         &self.balancer.candidates()[endpoint]
+    }
+
+    /// Works out which endpoints get requests from what is known against them, and lets every worker know.
+    pub fn reopen(&self) {
+        let candidates = self.balancer.candidates();
+        let member = |(endpoint, candidate): (&Endpoint, &Candidate)| Member {
+            standing: candidate.state.standing(),
+            weight: endpoint.weight,
+            backup: endpoint.backup,
+        };
+        let members: Vec<Member> = self.endpoints.iter().zip(candidates).map(member).collect();
+        let decision = availability::decide(&members, self.config.panic_threshold_percent);
+        for (candidate, access) in candidates.iter().zip(decision.access) {
+            candidate.state.allow(access);
+        }
+        if self.panics.swap(decision.panic, Ordering::Relaxed) != decision.panic {
+            let what = if decision.panic {
+                "too few endpoints are fit: health is ignored"
+            } else {
+                "health counts again"
+            };
+            tracing::warn!(upstream = &*self.name, "{what}");
+        }
+    }
+
+    /// Whether so few endpoints are fit that health is ignored.
+    pub fn panics(&self) -> bool {
+        self.panics.load(Ordering::Relaxed)
     }
 
     /// The live state of an endpoint.
@@ -137,6 +167,8 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// Share of the traffic.
     pub weight: u32,
+    /// Whether it waits until no other is fit.
+    pub backup: bool,
 }
 
 /// Finds the addresses of a name, as the system does.
@@ -258,14 +290,17 @@ fn build_upstream(
         weight: endpoint.weight,
         state: state(endpoint.address),
     };
-    Arc::new(Upstream {
+    let upstream = Upstream {
         name: known.map_or_else(|| Arc::from(config.name.as_str()), |known| Arc::clone(&known.name)),
         balancer: balancer(&config.strategy, endpoints.iter().map(candidate).collect(), known),
         endpoints,
         budget: known
             .map_or_else(|| Arc::new(Budget::new(Instant::now())), |known| Arc::clone(&known.budget)),
+        panics: AtomicBool::new(known.is_some_and(|known| known.panics())),
         config: config.clone(),
-    })
+    };
+    upstream.reopen();
+    Arc::new(upstream)
 }
 
 /// What is costly about a balancer is taken over from the one before where it is the same.
@@ -299,5 +334,6 @@ fn build_endpoint(resolved: &Resolved<'_>, carried: &Carried<'_>) -> Endpoint {
         name: known.map_or_else(|| Arc::from(resolved.address.to_string()), |known| Arc::clone(&known.name)),
         address: resolved.address,
         weight: resolved.config.weight,
+        backup: resolved.config.backup,
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use crate::config::render;
+use crate::policy::availability::{Access, Standing};
 use crate::policy::endpoint::Ticks;
 use crate::policy::latency::LatencyWindow;
 use crate::policy::score::Score;
@@ -97,6 +98,7 @@ fn describe(upstream: &Upstream, pool: &PoolFigures, overrides: &[Value]) -> Val
     json!({
         "name": &*upstream.name,
         "strategy": upstream.config.strategy.name(),
+        "panic": upstream.panics(),
         "overrides": overrides,
         "window_seconds": upstream.config.least_response.window.as_secs_f64(),
         "endpoints": endpoints,
@@ -109,8 +111,10 @@ fn describe_endpoint(upstream: &Upstream, index: usize, pool: &PoolFigures) -> V
     let [p50, p90, p99] = millis(window, [0.5, 0.9, 0.99]);
     json!({
         "address": &*endpoint.name,
-        "state": state(endpoint.weight, figures.failed_in_a_row),
+        "state": state(endpoint.weight, upstream.state(index).standing(), figures.failed_in_a_row),
+        "takes_requests": upstream.state(index).gives(Access::Open),
         "weight": endpoint.weight,
+        "backup": endpoint.backup,
         "in_flight": upstream.state(index).in_flight(),
         "requests": figures.requests,
         "failures": figures.failures,
@@ -150,11 +154,14 @@ fn decimal(number: f32) -> Option<f64> {
     number.to_string().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-fn state(weight: u32, failed_in_a_row: u32) -> &'static str {
-    match (weight, failed_in_a_row) {
-        (0, _) => "draining",
-        (_, 0) => "up",
-        (_, 1..) => "failing",
+/// The worst that is known of it. Whether it gets requests for all that is `takes_requests`.
+fn state(weight: u32, standing: Standing, failed_in_a_row: u32) -> &'static str {
+    match standing {
+        _ if weight == 0 || standing.drained => "draining",
+        Standing { unhealthy: true, .. } => "unhealthy",
+        Standing { ejected: true, .. } => "ejected",
+        _ if failed_in_a_row > 0 => "failing",
+        _ => "up",
     }
 }
 

@@ -94,10 +94,17 @@ pub struct Upstream {
     pub least_response: LeastResponse,
     /// Over how long an endpoint that is new or returns comes to its full share, 1 s to 15 min. Default: at once.
     pub slow_start: Option<Duration>,
+    /// Below this share of endpoints that are fit, health is ignored; 0 to 100, 0 for never. Default 50.
+    pub panic_threshold_percent: u8,
     /// The endpoints in file order; addresses are unique, and there is at least one.
     pub endpoints: Vec<Endpoint>,
     /// How connections to the endpoints are made and kept.
     pub connection: Connection,
+}
+
+impl Upstream {
+    /// The default of `panic_threshold_percent`.
+    pub const PANIC_THRESHOLD: u8 = 50;
 }
 
 /// `strategy`, with what the strategy needs.
@@ -209,6 +216,8 @@ pub struct Endpoint {
     pub address: HostPort,
     /// Share of the traffic relative to its siblings, 0 to 1000; 0 gets no new requests. Default 1.
     pub weight: u32,
+    /// Gets requests only while none of the others is fit. Default false.
+    pub backup: bool,
 }
 
 /// `host:port`, `[v6]:port` or `name:port`. A name is looked up when the config is loaded, as nginx does.

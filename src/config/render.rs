@@ -29,6 +29,7 @@ enum Doc {
     Text(String),
     Whole(u64),
     Fraction(f64),
+    Flag(bool),
     List(Vec<Doc>),
     Map(Vec<(String, Doc)>),
 }
@@ -39,6 +40,7 @@ impl Serialize for Doc {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Whole(number) => serializer.serialize_u64(*number),
             Self::Fraction(number) => serializer.serialize_f64(*number),
+            Self::Flag(flag) => serializer.serialize_bool(*flag),
             Self::List(items) => serializer.collect_seq(items),
             Self::Map(entries) => serializer.collect_map(entries.iter().map(|(key, value)| (key, value))),
         }
@@ -124,6 +126,7 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
         ("least_response", Some(map(tuning))),
         ("hash", upstream.strategy.hash_key().map(hash_doc)),
         ("slow_start", Some(upstream.slow_start.map_or_else(|| text("off"), duration))),
+        ("panic_threshold_percent", Some(whole(upstream.panic_threshold_percent.into()))),
         ("endpoints", Some(Doc::List(upstream.endpoints.iter().map(endpoint_doc).collect()))),
         ("protocol", Some(text("http1"))),
         ("connection", Some(map(connection))),
@@ -142,7 +145,12 @@ fn hash_doc(key: &HashKey) -> Doc {
 }
 
 fn endpoint_doc(endpoint: &Endpoint) -> Doc {
-    map([("address", text(&endpoint.address)), ("weight", Doc::Whole(endpoint.weight.into()))])
+    let Endpoint { address, weight, backup } = endpoint;
+    map([
+        ("address", text(address)),
+        ("weight", Doc::Whole((*weight).into())),
+        ("backup", Doc::Flag(*backup)),
+    ])
 }
 
 fn route_doc(route: &Route) -> Doc {
@@ -200,7 +208,7 @@ fn filled(key: &str, doc: Doc) -> Option<(String, Doc)> {
     let is_empty = match &doc {
         Doc::List(items) => items.is_empty(),
         Doc::Map(entries) => entries.is_empty(),
-        Doc::Text(_) | Doc::Whole(_) | Doc::Fraction(_) => false,
+        Doc::Text(_) | Doc::Whole(_) | Doc::Fraction(_) | Doc::Flag(_) => false,
     };
     (!is_empty).then(|| (key.to_owned(), doc))
 }

@@ -7,11 +7,12 @@ mod waiting;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
 
 pub use self::waiting::Ticks;
 use self::waiting::{Entry, Waiting};
+use super::availability::{Access, Standing};
 use super::score::{Outcome, Score};
 
 /// The penalty of the first failure in a row; each that follows doubles it.
@@ -22,6 +23,18 @@ const MOST_PENALTY: u32 = 128;
 const MOST_AGE: f32 = 10.0;
 /// So many requests that wait have half of the say.
 const AGE_HALF_SAY: f32 = 2.0;
+
+/// Something that keeps an endpoint from requests; the bit that says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Obstacle {
+    /// Its health check fails.
+    Unhealthy = 1,
+    /// Outlier detection has taken it out for a time.
+    Ejected = 2,
+    /// An operator has drained it.
+    Drained = 4,
+}
 
 /// Live state of one (upstream, address), shared by every worker.
 ///
@@ -38,6 +51,10 @@ pub struct EndpointState {
     haste: AtomicU32,
     cold: AtomicBool,
     wants_probe: AtomicBool,
+    /// An [`Access`].
+    access: AtomicU8,
+    /// Bits of [`Obstacle`].
+    obstacles: AtomicU8,
     failed: AtomicU32,
     penalty: AtomicU32,
     waiting: Waiting,
@@ -54,6 +71,8 @@ impl EndpointState {
             epoch,
             waiting: Waiting::default(),
             wants_probe: AtomicBool::new(false),
+            access: AtomicU8::new(Access::Open as u8),
+            obstacles: AtomicU8::new(0),
             in_flight: AtomicU32::new(0),
             factor: AtomicU32::new(1.0_f32.to_bits()),
             ramp: AtomicU32::new(1.0_f32.to_bits()),
@@ -87,6 +106,37 @@ impl EndpointState {
     #[inline]
     pub fn ramp(&self) -> f32 {
         f32::from_bits(self.ramp.load(Relaxed))
+    }
+
+    /// Whether it may have a request that may have no less than this.
+    #[inline]
+    pub fn gives(&self, least: Access) -> bool {
+        self.access.load(Relaxed) >= least as u8
+    }
+
+    /// What the pool has decided for it.
+    pub fn allow(&self, access: Access) {
+        self.access.store(access as u8, Relaxed);
+    }
+
+    /// What is known against it.
+    pub fn standing(&self) -> Standing {
+        let bits = self.obstacles.load(Relaxed);
+        let has = |obstacle: Obstacle| bits & obstacle as u8 != 0;
+        Standing {
+            unhealthy: has(Obstacle::Unhealthy),
+            ejected: has(Obstacle::Ejected),
+            drained: has(Obstacle::Drained),
+        }
+    }
+
+    /// Puts an obstacle in its way, or takes it out. Whether that is a change. Nothing follows from it until the pool has
+    /// decided anew.
+    pub fn obstruct(&self, obstacle: Obstacle, is: bool) -> bool {
+        let bit = obstacle as u8;
+        let before =
+            if is { self.obstacles.fetch_or(bit, Relaxed) } else { self.obstacles.fetch_and(!bit, Relaxed) };
+        (before & bit != 0) != is
     }
 
     /// Whether its latency window is empty, so that `least_response` sends it one request at a time.
@@ -328,6 +378,20 @@ mod tests {
     fn two_endpoints_never_share_a_pair_of_cache_lines() {
         assert_eq!(size_of::<EndpointState>(), 128);
         assert_eq!(align_of::<EndpointState>(), 128);
+    }
+
+    #[test]
+    fn obstacles_are_kept_apart_and_decide_nothing_by_themselves() {
+        let state = EndpointState::new(Instant::now());
+        assert!(state.gives(Access::Open));
+        assert!(state.obstruct(Obstacle::Ejected, true));
+        assert!(!state.obstruct(Obstacle::Ejected, true), "no change");
+        assert!(state.obstruct(Obstacle::Drained, true));
+        assert!(state.obstruct(Obstacle::Ejected, false));
+        assert_eq!(state.standing(), Standing { drained: true, ..Standing::default() });
+        assert!(state.gives(Access::Open));
+        state.allow(Access::Spare);
+        assert!(state.gives(Access::Draining) && state.gives(Access::Spare) && !state.gives(Access::Open));
     }
 
     #[test]

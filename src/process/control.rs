@@ -166,6 +166,8 @@ impl Control {
             }
         }
         if let Some(snapshot) = snapshot {
+            // What became known while it was built.
+            snapshot.upstreams.iter().for_each(|upstream| upstream.reopen());
             self.snapshots.store(snapshot);
         }
         *lock(&self.listeners) = next;

@@ -19,6 +19,7 @@ use super::told::Told;
 use super::view::{Balancing, UpstreamView};
 use crate::config::{Condition, Retry};
 use crate::net::pool::Lease;
+use crate::policy::availability::Access;
 use crate::policy::balance::Hint;
 use crate::policy::forward::X_TILLGATE_ENDPOINT;
 use crate::policy::reason::{Reason, Sent};
@@ -212,10 +213,17 @@ impl Tries<'_> {
         exchange.sent_to(upstream, endpoint);
     }
 
+    /// One that has not been asked. Where all that are open have been, a backup.
     fn pick_another(&self) -> Option<usize> {
+        self.pick(Access::Open).or_else(|| self.pick(Access::Spare))
+    }
+
+    fn pick(&self, least: Access) -> Option<usize> {
         let Balancing { balancer, cursor, .. } = self.balancing;
         let (mut cursor, mut rng) = (cursor.borrow_mut(), self.service.worker.rng.borrow_mut());
-        balancer.pick(&mut cursor, self.hint, |index| !self.tried.contains(index), &mut rng)
+        let candidates = balancer.candidates();
+        let eligible = |index: usize| candidates[index].state.gives(least) && !self.tried.contains(index);
+        balancer.pick(&mut cursor, self.hint, eligible, &mut rng)
     }
 
     fn endpoint(&self) -> usize {

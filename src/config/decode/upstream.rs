@@ -11,8 +11,7 @@ use crate::config::model::{Connection, Endpoint, HostPort, LeastResponse, Normal
 use crate::config::node::{Data, Ordinal};
 
 /// Parts of an upstream that later work brings.
-const NOT_YET: [&str; 6] =
-    ["tls", "health_check", "outlier_detection", "panic_threshold_percent", "queue", "sticky"];
+const NOT_YET: [&str; 5] = ["tls", "health_check", "outlier_detection", "queue", "sticky"];
 
 /// The upstreams that could be read.
 pub(super) struct Upstreams {
@@ -43,6 +42,8 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
     });
     let least_response = fields.get("least_response", least_response).unwrap_or_default();
     let slow_start = fields.get("slow_start", slow_start).flatten();
+    let panic_threshold_percent =
+        fields.get("panic_threshold_percent", percent).unwrap_or(Upstream::PANIC_THRESHOLD);
     let connection = fields.get("connection", connection).unwrap_or_default();
     protocol(&mut fields);
     fields.not_yet(&NOT_YET);
@@ -52,6 +53,7 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         strategy: strategy?,
         least_response,
         slow_start,
+        panic_threshold_percent,
         endpoints: endpoints?,
         connection,
     })
@@ -115,23 +117,33 @@ fn endpoints(value: Value<'_>, strategy: Option<&Strategy>) -> Option<Vec<Endpoi
     if found.len() == items.len() && found.iter().all(|endpoint| endpoint.weight == 0) {
         value.warn("every endpoint has weight 0, so none gets a request", "give one a weight of 1 or more");
     }
+    if found.len() == items.len() && found.iter().all(|endpoint| endpoint.backup) {
+        value.warn(
+            "every endpoint is a backup, so there is none to stand in for",
+            "leave `backup` out of one",
+        );
+    }
     Some(found)
 }
 
 fn endpoint(item: Value<'_>, seen: &mut HashSet<HostPort>, strategy: Option<&Strategy>) -> Option<Endpoint> {
     if !matches!(item.node.data, Data::Map(_)) {
         let address = address::host_port(item).and_then(|address| unique(item, address, seen))?;
-        return Some(Endpoint { address, weight: 1 });
+        return Some(Endpoint { address, weight: 1, backup: false });
     }
     let mut fields = Fields::open(item)?;
     let address = fields.require("address", "add `address: \"127.0.0.1:7001\"`", |value| {
         address::host_port(value).and_then(|address| unique(value, address, seen))
     });
     let weight = fields.get("weight", |value| weight(value, strategy)).unwrap_or(1);
-    fields.not_yet_unless("backup", |value| matches!(value.node.data, Data::Bool(false)));
+    let backup = fields.get("backup", Value::flag).unwrap_or(false);
     fields.not_yet(&["max_connections"]);
     fields.close();
-    Some(Endpoint { address: address?, weight })
+    Some(Endpoint { address: address?, weight, backup })
+}
+
+fn percent(value: Value<'_>) -> Option<u8> {
+    value.whole(0..=100).and_then(|number| u8::try_from(number).ok())
 }
 
 fn unique(value: Value<'_>, address: HostPort, seen: &mut HashSet<HostPort>) -> Option<HostPort> {

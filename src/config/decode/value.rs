@@ -136,6 +136,14 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// `true` or `false`.
+    pub(super) fn flag(self) -> Option<bool> {
+        match self.scalar()? {
+            Data::Bool(flag) => Some(flag),
+            data => self.mismatch_found("true or false", &data.describe(), None),
+        }
+    }
+
     /// A number that may have a fraction.
     pub(super) fn fraction(self, range: RangeInclusive<f64>) -> Option<f64> {
         let data = self.scalar()?;

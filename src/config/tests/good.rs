@@ -232,3 +232,13 @@ fn ten_thousand_routes_are_read_in_order() {
     let places: Vec<_> = problems.iter().map(|p| (p.line, p.column)).collect();
     assert_eq!(places, [(7 + 3 * 17, 27), (7 + 3 * 9998, 35)]);
 }
+
+#[test]
+fn backups_and_the_panic_threshold_are_read() {
+    let endpoints = "[\"a:1\", { address: b:1, backup: true }]";
+    let text = upstream("panic_threshold_percent: 0").replace("[\"127.0.0.1:7001\"]", endpoints);
+    let upstream = &good(&text).config.upstreams[0];
+    assert_eq!(upstream.panic_threshold_percent, 0);
+    assert_eq!(upstream.endpoints.iter().map(|endpoint| endpoint.backup).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(good(super::MINIMAL).config.upstreams[0].panic_threshold_percent, 50);
+}
