@@ -38,7 +38,8 @@ def print_workload(workload, results):
     print()
     print_table([HEADER, *(row(workload, name, rounds) for name, rounds in results.items())], names=2)
     print()
-    print(ratio(results))
+    for comparison in comparisons(results):
+        print(comparison)
     for warning in warnings(results):
         print(f"WARNING: {warning}")
 
@@ -60,15 +61,19 @@ def row(workload, name, rounds):
     ]
 
 
-def ratio(results):
-    """Round by round, against the peer whose median is the lower: what slows a whole round cancels out."""
-    peers = [name for name in results if name != "tillgate"]
+def comparisons(results):
+    """Beside the peer whose median is the lower, and beside another build where there is one."""
+    peers = [name for name in results if name not in ("tillgate", "before")]
     best = min(peers, key=lambda name: median(one.cpu_us for one in results[name]))
-    ratios = [ours.cpu_us / theirs.cpu_us for ours, theirs in zip(results["tillgate"], results[best])]
-    return (
-        f"CPU per request: tillgate costs {median(ratios):.2f} x {best}, the better of the two"
-        f" ({min(ratios):.2f} to {max(ratios):.2f} over the rounds)"
-    )
+    yield f"CPU per request: tillgate costs {ratio(results, best)} {best}, the better of the two"
+    if "before" in results:
+        yield f"CPU per request: tillgate costs {ratio(results, 'before')} the other build"
+
+
+def ratio(results, other):
+    """Round by round: what slows a whole round cancels out."""
+    ratios = [ours.cpu_us / theirs.cpu_us for ours, theirs in zip(results["tillgate"], results[other])]
+    return f"{median(ratios):.2f} x ({min(ratios):.2f} to {max(ratios):.2f} over the rounds)"
 
 
 def warnings(results):

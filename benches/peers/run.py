@@ -50,6 +50,7 @@ def parse_options():
     parser.add_argument("--proxy-cpu", type=int, default=0, help="core of the proxy measured (0)")
     parser.add_argument("--load-cpu", type=int, default=1, help="core of wrk and of the backend (1)")
     parser.add_argument("--tillgate", type=Path, default=machine.built("tillgate"), help="binary to measure")
+    parser.add_argument("--before", type=Path, help="another build of Tillgate to measure beside it")
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.seconds = 2, 2
@@ -72,6 +73,8 @@ def compare(options, folder):
             "nginx": ("nginx.conf", nginx(tools, "nginx.conf")[1]),
             "haproxy": ("haproxy.cfg", [tools["haproxy"], "-db", "-q", "-f"]),
         }
+        if options.before:
+            commands["before"] = ("tillgate.yaml", [options.before, "run", "--config"])
         proxies = [servers.start(name, command, options.proxy_cpu, behind) for name, command in commands.items()]
         for workload in options.only or WORKLOADS:
             results = measure(options, workload, proxies, backend)
