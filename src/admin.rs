@@ -17,6 +17,7 @@ use crate::process::control::{Control, Request};
 
 mod api;
 mod drain;
+mod ejection;
 mod guard;
 mod socket_file;
 

@@ -7,6 +7,7 @@ mod excerpt;
 mod load;
 pub mod model;
 mod node;
+mod outlier;
 mod problem;
 pub mod render;
 mod retry;

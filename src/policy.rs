@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod forward;
 pub mod head;
 pub mod latency;
+pub mod outlier;
 pub mod path;
 mod percent;
 pub mod query;

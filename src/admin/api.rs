@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::App;
+use super::{App, ejection};
 use crate::config::render;
 use crate::policy::availability::{Access, Standing};
 use crate::policy::endpoint::Ticks;
@@ -112,6 +112,7 @@ fn describe_endpoint(upstream: &Upstream, index: usize, pool: &PoolFigures) -> V
     json!({
         "address": &*endpoint.name,
         "state": state(endpoint.weight, upstream.state(index).standing(), figures.failed_in_a_row),
+        "ejection": ejection::describe(pool, index, Instant::now()),
         "takes_requests": upstream.state(index).gives(Access::Open),
         "weight": endpoint.weight,
         "backup": endpoint.backup,

@@ -6,6 +6,7 @@ mod env;
 mod fields;
 mod host;
 mod listener;
+mod outlier;
 mod overlap;
 mod path;
 mod process;

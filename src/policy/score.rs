@@ -75,6 +75,8 @@ pub struct Score {
     pub patience_us: f32,
     /// L: the mean beyond the quantile over the pool's, drawn towards 1 where samples are few or old.
     pub tail: f32,
+    /// L before it is drawn towards 1.
+    pub raw_tail: f32,
     /// M: the mean that is remembered longest, over the pool's.
     pub mean: f32,
     /// T: the recent peak, over 2.5 times the pool's.
@@ -102,6 +104,7 @@ impl Default for Score {
             factor: 1.0,
             patience_us: f32::INFINITY,
             tail: 1.0,
+            raw_tail: 1.0,
             mean: 1.0,
             fast: 1.0,
             error: 1.0,
@@ -164,6 +167,11 @@ impl Pool {
     /// What is known of one endpoint.
     pub fn endpoint(&self, index: usize) -> &EndpointRecord {
         &self.endpoints[index]
+    }
+
+    /// An endpoint that was out returns as one of which nothing is known, save what people are shown.
+    pub fn give_another_chance(&mut self, endpoint: usize, now: Instant) {
+        self.endpoints[endpoint].begin_anew(self.settings.least_response.window, now);
     }
 
     /// Counts one finished request of one endpoint.

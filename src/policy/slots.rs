@@ -113,7 +113,7 @@ fn clock(window: Duration, now: Instant) -> SlotClock {
 
 /// Counts slots of one length from a start.
 #[derive(Debug, Clone)]
-struct SlotClock {
+pub(super) struct SlotClock {
     start: Instant,
     slot: Duration,
     turn: u64,
@@ -121,12 +121,12 @@ struct SlotClock {
 
 impl SlotClock {
     /// `slot` shorter than 1 ms is taken as 1 ms.
-    fn new(slot: Duration, now: Instant) -> Self {
+    pub(super) fn new(slot: Duration, now: Instant) -> Self {
         Self { start: now, slot: slot.max(Duration::from_millis(1)), turn: 0 }
     }
 
     /// How many slots have begun since the last call.
-    fn advance(&mut self, now: Instant) -> u64 {
+    pub(super) fn advance(&mut self, now: Instant) -> u64 {
         let elapsed = now.saturating_duration_since(self.start).as_nanos() / self.slot.as_nanos();
         let turn = u64::try_from(elapsed).unwrap_or(u64::MAX).max(self.turn);
         let begun = turn - self.turn;

@@ -19,6 +19,7 @@ use crate::config::Condition;
 use crate::net::downstream::{Connection, Flaw};
 use crate::policy::endpoint::InFlight;
 use crate::policy::forward::{X_REQUEST_ID, client_address};
+use crate::policy::outlier::Sign;
 use crate::policy::reason::Reason;
 use crate::policy::score::{self, Outcome};
 use crate::snapshot::{Id, Route, Snapshot, Upstream};
@@ -259,7 +260,8 @@ impl Exchange {
         }
         if let (Some(endpoint), Some(route)) = (self.record.endpoint, self.record.route) {
             let learned = score::Sample { route: route.number(), latency, outcome: self.record.outcome };
-            self.worker.recorder.sample(Sample { endpoint, learned });
+            let sign = Sign::of(self.record.outcome, self.record.status, self.record.truncated);
+            self.worker.recorder.sample(Sample { endpoint, learned, sign, began: self.sent });
         }
     }
 

@@ -8,8 +8,11 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod outlier;
+
 use super::record::{Record, Retry, Sample};
 use super::recorder::Batch;
+use crate::policy::outlier::Outliers;
 use crate::policy::score::{EndpointRecord, Outcome, Pool, Sample as Learned, Score};
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
 
@@ -54,6 +57,8 @@ pub struct PoolFigures {
     pub retries_refused: u64,
     /// Their recent past, in the same order.
     recent: Pool,
+    /// In the same order.
+    outliers: Outliers,
     sampled: bool,
 }
 
@@ -195,6 +200,7 @@ impl PoolFigures {
             retries: BTreeMap::new(),
             retries_refused: 0,
             recent: Pool::new(upstream.settings(), upstream.endpoints.len(), now),
+            outliers: Outliers::new(upstream.config.outlier_detection, upstream.endpoints.len(), now),
             sampled: false,
         }
     }
@@ -212,6 +218,12 @@ impl PoolFigures {
         Self {
             endpoints: upstream.endpoints.iter().map(&mut follow).collect(),
             recent: self.recent.renew(upstream.settings(), &kept, now),
+            outliers: self.outliers.renew(
+                upstream.config.outlier_detection,
+                &kept,
+                upstream.balancer.candidates(),
+                now,
+            ),
             ..self
         }
     }
@@ -219,6 +231,11 @@ impl PoolFigures {
     /// The recent latencies of one endpoint.
     pub fn recent(&self, endpoint: usize) -> &EndpointRecord {
         self.recent.endpoint(endpoint)
+    }
+
+    /// Who is out, and why.
+    pub fn outliers(&self) -> &Outliers {
+        &self.outliers
     }
 
     fn places(&self, pool: usize) -> impl Iterator<Item = (Id, (usize, usize))> {
@@ -229,6 +246,7 @@ impl PoolFigures {
         self.sampled = true;
         self.endpoints[at].learn(&sample.learned);
         self.recent.learn(at, &sample.learned, now);
+        self.outliers.learn(at, sample.sign, sample.began, now);
     }
 
     /// A request's record tells of its last endpoint; those that failed before it are counted here.
@@ -247,7 +265,11 @@ impl PoolFigures {
         if !self.sampled {
             return;
         }
+        let changed = self.eject(upstream, now);
         let scores = self.recent.publish(upstream.balancer.candidates(), now);
+        if changed {
+            upstream.reopen();
+        }
         for (index, (figures, score)) in self.endpoints.iter_mut().zip(scores).enumerate() {
             figures.tell_failing(upstream, index);
             figures.score = Some(score);

@@ -1,8 +1,9 @@
 //! One finished request in numbers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::Condition;
+use crate::policy::outlier::Sign;
 use crate::policy::reason::Reason;
 use crate::policy::score::{self, Outcome};
 use crate::snapshot::Id;
@@ -43,6 +44,10 @@ pub struct Sample {
     pub endpoint: Id,
     /// What it did.
     pub learned: score::Sample,
+    /// The same to outlier detection.
+    pub sign: Sign,
+    /// When the try began.
+    pub began: Instant,
 }
 
 /// A try that came to nothing, and what followed.

@@ -6,12 +6,14 @@ use std::time::Duration;
 use super::fields::{Fields, entries};
 use super::listener::timeout;
 use super::value::Value;
-use super::{address, check_name, strategy};
-use crate::config::model::{Connection, Endpoint, HostPort, LeastResponse, Normalize, Strategy, Upstream};
+use super::{address, check_name, outlier, strategy};
+use crate::config::model::{
+    Connection, Endpoint, HostPort, LeastResponse, Normalize, OutlierDetection, Strategy, Upstream,
+};
 use crate::config::node::{Data, Ordinal};
 
 /// Parts of an upstream that later work brings.
-const NOT_YET: [&str; 5] = ["tls", "health_check", "outlier_detection", "queue", "sticky"];
+const NOT_YET: [&str; 4] = ["tls", "health_check", "queue", "sticky"];
 
 /// The upstreams that could be read.
 pub(super) struct Upstreams {
@@ -44,6 +46,9 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
     let slow_start = fields.get("slow_start", slow_start).flatten();
     let panic_threshold_percent =
         fields.get("panic_threshold_percent", percent).unwrap_or(Upstream::PANIC_THRESHOLD);
+    let outlier_detection = fields
+        .get("outlier_detection", |value| outlier::read(value, panic_threshold_percent))
+        .unwrap_or_else(|| Some(OutlierDetection::default()));
     let connection = fields.get("connection", connection).unwrap_or_default();
     protocol(&mut fields);
     fields.not_yet(&NOT_YET);
@@ -54,6 +59,7 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         least_response,
         slow_start,
         panic_threshold_percent,
+        outlier_detection,
         endpoints: endpoints?,
         connection,
     })

@@ -73,8 +73,12 @@ impl EndpointRecord {
         }
     }
 
-    /// Slow start begins at the first success; until then it gets one request at a time, and has to.
+    /// Slow start begins at the first success; until then it gets one request at a time, and has to. One that was out gets
+    /// few under every strategy, until a success tells that it is worth more.
     fn ramp(&self, slow_start: Option<Duration>, now: Instant) -> f64 {
+        if self.on_trial {
+            return LEAST_RAMP;
+        }
         let Some(length) = slow_start else { return 1.0 };
         let Some(since) = self.warm_since else { return 1.0 };
         let warm = now.saturating_duration_since(since).as_secs_f64();
@@ -92,6 +96,7 @@ impl Reading {
             factor: narrow(beyond(DEAD_BAND, slowness / error)),
             patience_us: common.patience_us.map_or(f32::INFINITY, narrow),
             tail: narrow(tail),
+            raw_tail: narrow(if self.samples == 0 { 1.0 } else { self.tail / common.tail }),
             mean: narrow(mean),
             fast: narrow(fast),
             error: narrow(error),

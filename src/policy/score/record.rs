@@ -28,6 +28,8 @@ pub struct EndpointRecord {
     pub(super) dearness: f32,
     /// Since when it answers; `None` before its first success and after its window has emptied.
     pub(super) warm_since: Option<Instant>,
+    /// Whether it was out, and has not had a success since.
+    pub(super) on_trial: bool,
 }
 
 impl EndpointRecord {
@@ -44,6 +46,7 @@ impl EndpointRecord {
             last_try: (0, now),
             dearness: 1.0,
             warm_since: None,
+            on_trial: false,
         }
     }
 
@@ -82,6 +85,13 @@ impl EndpointRecord {
         (self.fast, self.mean) = (PeakEwma::default(), LongMean::default());
     }
 
+    /// It has been out. What is known of it is from before.
+    pub(super) fn begin_anew(&mut self, window: Duration, now: Instant) {
+        self.forget_ratios(window, now);
+        self.errors = ErrorRate::new(now);
+        (self.warm_since, self.on_trial) = (None, true);
+    }
+
     pub(super) fn resize(&mut self, window: Duration, now: Instant) {
         self.latency.resize(window, now);
         self.ratio.resize(window, now);
@@ -97,5 +107,6 @@ impl EndpointRecord {
         self.last_answer = of_pool;
         self.last_try = (of_pool, now);
         self.warm_since.get_or_insert(now);
+        self.on_trial = false;
     }
 }

@@ -1,0 +1,260 @@
+//! Which endpoints live traffic takes out of a pool for a time, and when they return.
+//!
+//! After Envoy's outlier detection, with one difference throughout: an endpoint is ejected for doing worse than its
+//! siblings, not for doing badly. Where all fail alike, it is the page, the database or the network, and to send
+//! everything to half of the pool would only add load to it.
+//!
+//! Runs where scores are worked out, ten times a second; workers only see the obstacle in the endpoint's state.
+
+mod counts;
+mod limit;
+mod sign;
+mod watch;
+
+use std::time::{Duration, Instant};
+
+use self::limit::Room;
+pub use self::sign::Sign;
+pub use self::watch::Ejection;
+use self::watch::Watch;
+use super::endpoint::{Candidate, Obstacle};
+use crate::config::OutlierDetection;
+
+/// An endpoint fails more than the others only if its share of failures is so many times theirs.
+const WORSE: u64 = 2;
+
+/// Why an endpoint is ejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It failed too often in a row.
+    ConsecutiveFailures,
+    /// It failed before its first success after the last ejection.
+    FailedReturn,
+    /// Too large a share of its requests failed.
+    FailurePercent,
+    /// It was too slow for too long.
+    Latency,
+}
+
+impl Cause {
+    /// All of them, in the order in which they are looked for.
+    pub const ALL: [Self; 4] =
+        [Self::ConsecutiveFailures, Self::FailedReturn, Self::FailurePercent, Self::Latency];
+
+    /// The word used for it in the logs, the metrics and the admin API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ConsecutiveFailures => "consecutive_failures",
+            Self::FailedReturn => "failed_return",
+            Self::FailurePercent => "failure_percent",
+            Self::Latency => "latency",
+        }
+    }
+}
+
+/// What has become of an endpoint, by its index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It gets nothing for so long.
+    Ejected(usize, Cause, Duration),
+    /// It gets requests again.
+    Returned(usize),
+}
+
+/// The endpoints of one pool under watch. It survives a reload.
+#[derive(Debug)]
+pub struct Outliers {
+    settings: Option<OutlierDetection>,
+    watches: Vec<Watch>,
+    not_enforced: u64,
+}
+
+impl Outliers {
+    /// A pool of which nothing is known. Without settings, nothing is looked for.
+    pub fn new(settings: Option<OutlierDetection>, endpoints: usize, now: Instant) -> Self {
+        let interval = interval(settings.as_ref());
+        let watch = || Watch::new(interval, now);
+        Self { settings, watches: std::iter::repeat_with(watch).take(endpoints).collect(), not_enforced: 0 }
+    }
+
+    /// The pool after a reload: each of `candidates` is one of before, by its index, or a new one. What is out stays out
+    /// until its time, unless nothing is looked for any more. The pool has to decide anew afterwards.
+    pub fn renew(
+        self,
+        settings: Option<OutlierDetection>,
+        before: &[Option<usize>],
+        candidates: &[Candidate],
+        now: Instant,
+    ) -> Self {
+        let interval = interval(settings.as_ref());
+        let mut known: Vec<Option<Watch>> = self.watches.into_iter().map(Some).collect();
+        let mut renew = |before: &Option<usize>| {
+            let watch = before.and_then(|index| known.get_mut(index)?.take());
+            watch.map_or_else(|| Watch::new(interval, now), |watch| watch.renew(interval, now))
+        };
+        let mut renewed = Self { settings, watches: before.iter().map(&mut renew).collect(), ..self };
+        if settings.is_none() {
+            let ejected = (0..renewed.watches.len()).filter(|&at| renewed.watches[at].is_ejected());
+            ejected.collect::<Vec<_>>().into_iter().for_each(|at| renewed.bring_back(at, candidates, now));
+        }
+        renewed
+    }
+
+    /// Takes note of how a try ended that began at `began`.
+    pub fn learn(&mut self, endpoint: usize, sign: Sign, began: Instant, now: Instant) {
+        if self.settings.is_some() {
+            self.watches[endpoint].learn(sign, began, now);
+        }
+    }
+
+    /// An ejection ends at the next tick, as when its time is up: a health check that had failed has passed.
+    pub fn end(&mut self, endpoint: usize, now: Instant) {
+        self.watches[endpoint].shorten(now);
+    }
+
+    /// Ejects and brings back what is due. `tails`: how many times the pool's its tail latency is, by endpoint. If anything
+    /// changed, the pool has to decide anew.
+    pub fn tick(
+        &mut self,
+        candidates: &[Candidate],
+        tails: impl Fn(usize) -> f32,
+        now: Instant,
+    ) -> Vec<Change> {
+        let Some(settings) = self.settings else { return Vec::new() };
+        let mut changes = Vec::new();
+        let mut quiet = true;
+        for (at, watch) in self.watches.iter_mut().enumerate() {
+            watch.advance(&settings, tails(at), now);
+            quiet &= !watch.is_ejected() && !watch.is_suspect(&settings, now);
+        }
+        if !quiet {
+            self.return_due(&settings, candidates, &mut changes, now);
+            self.eject_due(&settings, candidates, &mut changes, now);
+        }
+        changes
+    }
+
+    /// Why and for how much longer an endpoint is out, if it is.
+    pub fn ejection(&self, endpoint: usize) -> Option<Ejection> {
+        self.watches[endpoint].ejection()
+    }
+
+    /// How often an endpoint has been ejected, by why.
+    pub fn totals(&self, endpoint: usize) -> impl Iterator<Item = (Cause, u64)> {
+        Cause::ALL.into_iter().zip(self.watches[endpoint].totals)
+    }
+
+    /// How often an endpoint should have been ejected and was not, because too many were out.
+    pub fn not_enforced(&self) -> u64 {
+        self.not_enforced
+    }
+
+    fn return_due(
+        &mut self,
+        settings: &OutlierDetection,
+        candidates: &[Candidate],
+        changes: &mut Vec<Change>,
+        now: Instant,
+    ) {
+        while let Some(at) = self.next_return(settings, candidates, now) {
+            self.bring_back(at, candidates, now);
+            changes.push(Change::Returned(at));
+        }
+    }
+
+    /// Of those that are out, the one whose time ends first, if it is over, or if its pool can no longer do without it: its
+    /// siblings may have been drained, removed, or found unhealthy meanwhile.
+    fn next_return(
+        &self,
+        settings: &OutlierDetection,
+        candidates: &[Candidate],
+        now: Instant,
+    ) -> Option<usize> {
+        let room = Room::of(candidates);
+        let ejected = self.watches.iter().enumerate().filter_map(|(at, watch)| {
+            let until = watch.ejection()?.until;
+            let is_needed = room.needs(&candidates[at]);
+            Some((at, until, is_needed))
+        });
+        let due = ejected.filter(|(_, until, is_needed)| {
+            *until <= now || (*is_needed && room.is_overdrawn(settings.max_ejected_percent))
+        });
+        due.min_by_key(|(_, until, _)| *until).map(|(at, ..)| at)
+    }
+
+    fn bring_back(&mut self, at: usize, candidates: &[Candidate], now: Instant) {
+        self.watches[at].bring_back(now);
+        candidates[at].state.obstruct(Obstacle::Ejected, false);
+    }
+
+    /// The worst first, as there may not be room for all.
+    fn eject_due(
+        &mut self,
+        settings: &OutlierDetection,
+        candidates: &[Candidate],
+        changes: &mut Vec<Change>,
+        now: Instant,
+    ) {
+        let all = 0..self.watches.len();
+        let mut suspects: Vec<usize> = all.filter(|&at| self.watches[at].is_suspect(settings, now)).collect();
+        suspects.sort_by_key(|&at| std::cmp::Reverse(self.watches[at].badness()));
+        for at in suspects {
+            let Some(cause) = self.cause(at, settings, candidates, now) else { continue };
+            if Room::of(candidates).allows(settings.max_ejected_percent) {
+                let length = self.watches[at].eject(cause, settings, now);
+                candidates[at].state.obstruct(Obstacle::Ejected, true);
+                changes.push(Change::Ejected(at, cause, length));
+            } else if self.watches[at].withhold(settings.interval, now) {
+                self.not_enforced = self.not_enforced.saturating_add(1);
+            }
+        }
+    }
+
+    /// Why this one is to be ejected: what is against it, and does not hold for the others as well.
+    fn cause(
+        &self,
+        at: usize,
+        settings: &OutlierDetection,
+        candidates: &[Candidate],
+        now: Instant,
+    ) -> Option<Cause> {
+        if !limit::is_in_service(&candidates[at]) {
+            return None;
+        }
+        let watch = &self.watches[at];
+        Cause::ALL.into_iter().filter(|cause| watch.shows(*cause, settings, now)).find(|cause| match cause {
+            Cause::ConsecutiveFailures | Cause::FailedReturn => self.another_works(at, candidates),
+            Cause::FailurePercent => self.fails_more_than_others(at, candidates),
+            // A tail is a multiple of the pool's as it is.
+            Cause::Latency => true,
+        })
+    }
+
+    /// Whether one that is in service has not failed last.
+    fn another_works(&self, at: usize, candidates: &[Candidate]) -> bool {
+        self.others(at, candidates).any(|watch| watch.in_a_row() == 0)
+    }
+
+    fn fails_more_than_others(&self, at: usize, candidates: &[Candidate]) -> bool {
+        let (own, own_failed) = self.watches[at].requests();
+        let others = self.others(at, candidates).map(Watch::requests);
+        let (all, failed) = others
+            .fold((0, 0), |(all, failed), (more, bad)| (all + u64::from(more), failed + u64::from(bad)));
+        u64::from(own_failed) * all >= WORSE * failed * u64::from(own)
+    }
+
+    fn others(&self, at: usize, candidates: &[Candidate]) -> impl Iterator<Item = &Watch> {
+        let all = self.watches.iter().zip(candidates).enumerate();
+        let others =
+            all.filter(move |(other, (_, candidate))| *other != at && limit::is_in_service(candidate));
+        others.map(|(_, (watch, _))| watch)
+    }
+}
+
+/// Where nothing is looked for, nothing is counted either.
+fn interval(settings: Option<&OutlierDetection>) -> Duration {
+    settings.map_or(OutlierDetection::default().interval, |settings| settings.interval)
+}
+
+#[cfg(test)]
+mod tests;
