@@ -13,6 +13,7 @@ use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 use regex::Regex;
 
+pub use super::health_check::{GrpcProbe, HealthCheck, HttpProbe, Probe, Statuses};
 pub use super::retry::{Backoff, Condition, Conditions, Retry};
 
 /// One whole config file.
@@ -96,6 +97,8 @@ pub struct Upstream {
     pub slow_start: Option<Duration>,
     /// Below this share of endpoints that are fit, health is ignored; 0 to 100, 0 for never. Default 50.
     pub panic_threshold_percent: u8,
+    /// How its endpoints are asked whether they are well. `None`: they are not.
+    pub health_check: Option<HealthCheck>,
     /// The endpoints in file order; addresses are unique, and there is at least one.
     pub endpoints: Vec<Endpoint>,
     /// How connections to the endpoints are made and kept.

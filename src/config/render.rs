@@ -13,6 +13,8 @@ use super::model::{
 };
 use super::yaml;
 
+mod health_check;
+
 /// The config as YAML. A `${` in a value is printed as `$${`, so that it is not taken for a reference.
 pub fn to_yaml(config: &Config) -> String {
     yaml::to_text(&document(config, true))
@@ -127,6 +129,7 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
         ("hash", upstream.strategy.hash_key().map(hash_doc)),
         ("slow_start", Some(upstream.slow_start.map_or_else(|| text("off"), duration))),
         ("panic_threshold_percent", Some(whole(upstream.panic_threshold_percent.into()))),
+        ("health_check", Some(health_check::doc(upstream.health_check.as_ref()))),
         ("endpoints", Some(Doc::List(upstream.endpoints.iter().map(endpoint_doc).collect()))),
         ("protocol", Some(text("http1"))),
         ("connection", Some(map(connection))),

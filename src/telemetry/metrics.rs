@@ -9,7 +9,10 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::aggregate::{BUCKETS, Durations, EndpointFigures, Figures, PoolFigures, RouteFigures, Shared};
+use super::health::Records;
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
+
+mod health;
 
 /// What a status class is called in the label `code`.
 const CLASSES: [&str; 6] = ["closed", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -27,6 +30,8 @@ pub struct Process {
     pub connections: Vec<usize>,
     /// Connections closed unserved because the listener was at its limit.
     pub connections_rejected: u64,
+    /// What the health checks have found.
+    pub checks: Records,
 }
 
 /// Everything one scrape shows.
@@ -57,7 +62,8 @@ impl Collector for Scrape {
         self.listeners(&mut out, &figures)?;
         self.routes(&mut out, &figures)?;
         self.retries(&mut out, &figures)?;
-        self.endpoints(&mut out, &figures)
+        self.endpoints(&mut out, &figures)?;
+        health::encode(&mut out, &self.snapshot, &self.process.checks)
     }
 }
 

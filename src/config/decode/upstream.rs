@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::fields::{Fields, entries};
 use super::listener::timeout;
 use super::value::Value;
-use super::{address, check_name, strategy};
+use super::{address, check_name, health_check, strategy};
 use crate::config::model::{Connection, Endpoint, HostPort, LeastResponse, Normalize, Strategy, Upstream};
 use crate::config::node::{Data, Ordinal};
 
 /// Parts of an upstream that later work brings.
-const NOT_YET: [&str; 5] = ["tls", "health_check", "outlier_detection", "queue", "sticky"];
+const NOT_YET: [&str; 4] = ["tls", "outlier_detection", "queue", "sticky"];
 
 /// The upstreams that could be read.
 pub(super) struct Upstreams {
@@ -44,6 +44,7 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
     let slow_start = fields.get("slow_start", slow_start).flatten();
     let panic_threshold_percent =
         fields.get("panic_threshold_percent", percent).unwrap_or(Upstream::PANIC_THRESHOLD);
+    let health_check = fields.get("health_check", health_check::read).flatten();
     let connection = fields.get("connection", connection).unwrap_or_default();
     protocol(&mut fields);
     fields.not_yet(&NOT_YET);
@@ -54,6 +55,7 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         least_response,
         slow_start,
         panic_threshold_percent,
+        health_check,
         endpoints: endpoints?,
         connection,
     })

@@ -2,7 +2,7 @@ use super::{MINIMAL, good, route, top, upstream};
 use crate::config::{to_json, to_yaml};
 
 /// Compares in the form that shows everything: `Config` holds regexes, which have no equality.
-fn survives(text: &str) {
+pub(super) fn survives(text: &str) {
     let config = good(text).config;
     let printed = to_yaml(&config);
     let again = good(&printed).config;
