@@ -3,7 +3,7 @@
 //! Each check has a connection of its own, as those of nginx and HAProxy have: one that is kept would not notice that
 //! nobody accepts any more.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use rustix::io::Errno;
@@ -13,6 +13,9 @@ use tokio::time::timeout;
 use super::{grpc, http};
 use crate::config::{HealthCheck, Probe, show_duration};
 use crate::policy::health::Finding;
+
+/// What is said of an endpoint that ends the connection.
+const CLOSED: &str = "closed without an answer";
 
 /// Why an endpoint did not pass.
 pub(super) enum Trouble {
@@ -31,7 +34,7 @@ impl Trouble {
 impl From<hyper::Error> for Trouble {
     fn from(error: hyper::Error) -> Self {
         if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-            return Self::bad("closed without an answer");
+            return Self::bad(CLOSED);
         }
         let source = std::error::Error::source(&error);
         match source.and_then(|source| source.downcast_ref::<io::Error>()) {
@@ -69,6 +72,9 @@ fn connect_trouble(error: &io::Error) -> Trouble {
 
 /// As people say it, without the number that the system has for it.
 fn words(error: &io::Error) -> String {
+    if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof) {
+        return CLOSED.to_owned();
+    }
     let text = error.to_string();
     let words = text.split(" (os error").next().unwrap_or(&text);
     words.to_lowercase()
