@@ -9,7 +9,7 @@ mod http;
 mod probe;
 mod task;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -26,8 +26,8 @@ use crate::snapshot::{Id, Snapshot, Upstream};
 use crate::telemetry::aggregate;
 use crate::telemetry::health::Records;
 
-/// Checks under way at once, each with a socket; the others wait for their turn. At the default timeout, 500 endpoints
-/// that swallow everything are found out in a second.
+/// Checks under way at once, each with a socket; the others wait for their turn. So many endpoints that swallow everything
+/// hold up the checks of the others for a timeout at a time.
 const AT_ONCE: usize = 512;
 
 /// All checks.
@@ -72,21 +72,19 @@ impl Checks {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let mut before = std::mem::take(&mut *running);
         let mut fresh = Vec::new();
-        for upstream in &snapshot.upstreams {
-            let Some(config) = upstream.config.health_check.clone().map(Arc::new) else { continue };
-            for index in 0..upstream.endpoints.len() {
-                let id = upstream.endpoints[index].id;
-                match before.remove(&id) {
-                    Some(check) if check.config == config => drop(running.insert(id, check)),
-                    _ => fresh.push((upstream, index, Arc::clone(&config))),
-                }
+        for (upstream, index, config) in wanted(snapshot) {
+            let id = upstream.endpoints[index].id;
+            match before.remove(&id) {
+                Some(check) if check.config == config => drop(running.insert(id, check)),
+                // One that is another now ends here.
+                Some(_) | None => fresh.push((upstream, index, config)),
             }
         }
+        self.forget(before);
         let beginning = fresh.len();
         for (upstream, index, config) in fresh {
             running.insert(upstream.endpoints[index].id, self.begin(upstream, index, config, beginning));
         }
-        self.forget(before, &running.keys().copied().collect());
     }
 
     fn begin(&self, upstream: &Upstream, index: usize, config: Arc<HealthCheck>, beginning: usize) -> Check {
@@ -99,14 +97,24 @@ impl Checks {
         Check { task, config, state: Arc::clone(state) }
     }
 
-    /// `ended` holds those whose check is another one now as well; they are in `running` again.
-    fn forget(&self, ended: HashMap<Id, Check>, running: &HashSet<Id>) {
+    fn forget(&self, ended: HashMap<Id, Check>) {
         let mut records = self.context.records.lock().unwrap_or_else(PoisonError::into_inner);
-        for (_, check) in ended.into_iter().filter(|(id, _)| !running.contains(id)) {
+        for (id, check) in ended {
+            records.remove(&id);
             check.state.obstruct(Obstacle::Unhealthy, false);
         }
-        records.retain(|id, _| running.contains(id));
     }
+}
+
+/// The endpoints that are to be checked, by upstream and index, and how.
+fn wanted(snapshot: &Snapshot) -> impl Iterator<Item = (&Upstream, usize, Arc<HealthCheck>)> {
+    snapshot.upstreams.iter().flat_map(|upstream| {
+        let config = upstream.config.health_check.clone().map(Arc::new);
+        let of = move |config: Arc<HealthCheck>| {
+            (0..upstream.endpoints.len()).map(move |index| (&**upstream, index, Arc::clone(&config)))
+        };
+        config.into_iter().flat_map(of)
+    })
 }
 
 impl fmt::Debug for Checks {

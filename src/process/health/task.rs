@@ -61,13 +61,12 @@ pub(super) async fn run(context: Context, target: Target, beginning: usize) {
     let mut rng = fastrand::Rng::with_seed(fastrand::u64(..));
     sleep(health::first(beginning, interval, &mut rng)).await;
     loop {
+        // Nobody closes it; without a permit there would be no bound.
+        let Ok(permit) = context.permits.acquire().await else { return };
         let began = Instant::now();
-        let finding = {
-            // Never closed, so that an error could only mean that there is no bound.
-            let _permit = context.permits.acquire().await;
-            // Boxed, since ten thousand of these tasks wait while a few hundred ask.
-            Box::pin(probe::ask(target.address, &target.config)).await
-        };
+        // Boxed, since ten thousand of these tasks wait while a few hundred ask.
+        let finding = Box::pin(probe::ask(target.address, &target.config)).await;
+        drop(permit);
         let Some(wait) = note(&context, &target, finding, &mut rng) else { return };
         sleep_until(began + wait).await;
     }

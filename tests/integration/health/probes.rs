@@ -1,7 +1,7 @@
 //! What a check asks, and what it takes for an answer.
 
 use std::io::Read;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use super::{Patient, QUICK, checked, patients, wait_for_checks, wait_for_states};
 use crate::support::{Blackhole, Gate, OK, Origin, Proxy, Refuser, Yaml, eventually, ok_with};
@@ -13,8 +13,7 @@ fn error_of(proxy: &Proxy) -> String {
 }
 
 /// `shop` has an endpoint at this address.
-fn at(address: impl ToString, keys: &str) -> Yaml {
-    let address = address.to_string();
+fn at(address: SocketAddr, keys: &str) -> Yaml {
     Yaml::new(&format!("endpoints: [\"{address}\"], health_check: {{ {keys}, {QUICK} }}"))
 }
 
