@@ -4,6 +4,7 @@
 
 mod decode;
 mod excerpt;
+mod health_check;
 mod load;
 pub mod model;
 mod node;

@@ -1,6 +1,7 @@
 //! The handlers of the admin server.
 
-use std::sync::PoisonError;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use axum::Json;
@@ -13,10 +14,11 @@ use super::{App, ejection};
 use crate::config::render;
 use crate::policy::availability::{Access, Standing};
 use crate::policy::endpoint::Ticks;
+use crate::policy::health::Record;
 use crate::policy::latency::LatencyWindow;
 use crate::policy::score::Score;
 use crate::process::control::Cause;
-use crate::snapshot::{Snapshot, Upstream};
+use crate::snapshot::{Id, Snapshot, Upstream};
 use crate::telemetry::aggregate::PoolFigures;
 use crate::telemetry::metrics;
 
@@ -74,10 +76,13 @@ pub(super) async fn status(State(app): State<App>) -> Json<Value> {
 pub(super) async fn upstreams(State(app): State<App>) -> Json<Value> {
     let snapshot = app.control.snapshot();
     let figures = app.control.figures().lock().unwrap_or_else(PoisonError::into_inner);
+    let records = app.control.checks().records().lock().unwrap_or_else(PoisonError::into_inner);
     let pools = snapshot.upstreams.iter().zip(&figures.pools);
     let overrides = overrides(&snapshot);
-    let upstreams: Vec<Value> =
-        pools.zip(overrides).map(|((upstream, pool), routes)| describe(upstream, pool, &routes)).collect();
+    let describe = |((upstream, pool), routes): ((&Arc<Upstream>, &PoolFigures), Vec<Value>)| {
+        describe(upstream, pool, &records, &routes)
+    };
+    let upstreams: Vec<Value> = pools.zip(overrides).map(describe).collect();
     Json(json!({ "generation": snapshot.generation, "upstreams": upstreams }))
 }
 
@@ -92,9 +97,18 @@ fn overrides(snapshot: &Snapshot) -> Vec<Vec<Value>> {
     found
 }
 
-fn describe(upstream: &Upstream, pool: &PoolFigures, overrides: &[Value]) -> Value {
+fn describe(
+    upstream: &Upstream,
+    pool: &PoolFigures,
+    records: &HashMap<Id, Record>,
+    overrides: &[Value],
+) -> Value {
     let endpoints = 0..upstream.endpoints.len().min(pool.endpoints.len());
-    let endpoints: Vec<Value> = endpoints.map(|index| describe_endpoint(upstream, index, pool)).collect();
+    let describe = |index: usize| {
+        let record = records.get(&upstream.endpoints[index].id);
+        describe_endpoint(upstream, index, pool, record)
+    };
+    let endpoints: Vec<Value> = endpoints.map(describe).collect();
     json!({
         "name": &*upstream.name,
         "strategy": upstream.config.strategy.name(),
@@ -105,7 +119,12 @@ fn describe(upstream: &Upstream, pool: &PoolFigures, overrides: &[Value]) -> Val
     })
 }
 
-fn describe_endpoint(upstream: &Upstream, index: usize, pool: &PoolFigures) -> Value {
+fn describe_endpoint(
+    upstream: &Upstream,
+    index: usize,
+    pool: &PoolFigures,
+    record: Option<&Record>,
+) -> Value {
     let (endpoint, figures) = (&upstream.endpoints[index], &pool.endpoints[index]);
     let window = pool.recent(index).latency();
     let [p50, p90, p99] = millis(window, [0.5, 0.9, 0.99]);
@@ -116,6 +135,7 @@ fn describe_endpoint(upstream: &Upstream, index: usize, pool: &PoolFigures) -> V
         "takes_requests": upstream.state(index).gives(Access::Open),
         "weight": endpoint.weight,
         "backup": endpoint.backup,
+        "health": record.map(describe_health),
         "in_flight": upstream.state(index).in_flight(),
         "requests": figures.requests,
         "failures": figures.failures,
@@ -125,6 +145,17 @@ fn describe_endpoint(upstream: &Upstream, index: usize, pool: &PoolFigures) -> V
         "p99_ms": p99,
         "cost_factor": figures.score.map(|score| decimal(score.factor)),
         "cost": cost_parts(upstream, index, figures.score.unwrap_or_default()),
+    })
+}
+
+fn describe_health(record: &Record) -> Value {
+    let since = Instant::now().saturating_duration_since(record.since);
+    json!({
+        "healthy": record.is_healthy(),
+        "last_error": record.last_error,
+        "checks": record.passed + record.failed,
+        "failures": record.failed,
+        "since_seconds": since.as_secs(),
     })
 }
 

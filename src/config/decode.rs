@@ -4,6 +4,7 @@
 mod address;
 mod env;
 mod fields;
+mod health_check;
 mod host;
 mod listener;
 mod outlier;

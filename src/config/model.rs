@@ -13,6 +13,7 @@ use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 use regex::Regex;
 
+pub use super::health_check::{GrpcProbe, HealthCheck, HttpProbe, Probe, Statuses};
 pub use super::outlier::OutlierDetection;
 pub use super::retry::{Backoff, Condition, Conditions, Retry};
 
@@ -99,6 +100,8 @@ pub struct Upstream {
     pub panic_threshold_percent: u8,
     /// When live traffic takes an endpoint out for a time. `None`: never.
     pub outlier_detection: Option<OutlierDetection>,
+    /// How its endpoints are asked whether they are well. `None`: they are not.
+    pub health_check: Option<HealthCheck>,
     /// The endpoints in file order; addresses are unique, and there is at least one.
     pub endpoints: Vec<Endpoint>,
     /// How connections to the endpoints are made and kept.

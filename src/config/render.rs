@@ -13,6 +13,7 @@ use super::model::{
 };
 use super::yaml;
 
+mod health_check;
 mod outlier;
 
 /// The config as YAML. A `${` in a value is printed as `$${`, so that it is not taken for a reference.
@@ -130,6 +131,7 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
         ("slow_start", Some(upstream.slow_start.map_or_else(|| text("off"), duration))),
         ("panic_threshold_percent", Some(whole(upstream.panic_threshold_percent.into()))),
         ("outlier_detection", Some(outlier::doc(upstream.outlier_detection.as_ref()))),
+        ("health_check", Some(health_check::doc(upstream.health_check.as_ref()))),
         ("endpoints", Some(Doc::List(upstream.endpoints.iter().map(endpoint_doc).collect()))),
         ("protocol", Some(text("http1"))),
         ("connection", Some(map(connection))),

@@ -3,6 +3,7 @@
 mod broken_files;
 mod env;
 mod good;
+mod health_check;
 mod mistakes;
 mod not_yet;
 mod outlier;

@@ -119,6 +119,11 @@ where
         idle.retain(|entry| !entry.sender.is_closed());
     }
 
+    /// Closes all that are unused.
+    pub fn clear(&self) {
+        self.idle.borrow_mut().clear();
+    }
+
     /// Unused connections at this moment.
     pub fn idle(&self) -> usize {
         self.idle.borrow().len()

@@ -189,6 +189,12 @@ impl Pool {
         }
     }
 
+    /// An endpoint gets requests again after a time without: its slow start begins at once, and not at its first success,
+    /// or it would be given everything until then.
+    pub fn returns(&mut self, endpoint: usize, now: Instant) {
+        self.endpoints[endpoint].warm_since = Some(now);
+    }
+
     /// Scores every endpoint and tells the workers, who read it in the states of `candidates`.
     pub fn publish(&mut self, candidates: &[Candidate], now: Instant) -> Vec<Score> {
         let mut scores = self.scores(now);

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::bound::{Bound, Change};
+use super::health::Checks;
 use super::reload::{Digest, Refused};
 use super::server::Options;
 use super::worker::{Handle, Order};
@@ -68,6 +69,7 @@ pub struct Control {
     pub(super) orders: Vec<mpsc::Sender<Order>>,
     pub(super) counts: Counts,
     figures: Shared,
+    checks: Checks,
     listeners: Mutex<Vec<Arc<Bound>>>,
     admin: Mutex<Option<admin::Running>>,
     refused: Mutex<Option<Refused>>,
@@ -89,14 +91,16 @@ impl Control {
         orders: Vec<mpsc::Sender<Order>>,
         digest: Option<Digest>,
     ) -> Self {
+        let figures = Arc::new(Mutex::new(figures));
         Self {
+            checks: Checks::new(Arc::clone(&snapshots), Arc::clone(&figures)),
             options,
             started: SystemTime::now(),
             reloading: AsyncMutex::new(digest),
             snapshots,
             orders,
             counts: Counts::default(),
-            figures: Arc::new(Mutex::new(figures)),
+            figures,
             listeners: Mutex::default(),
             admin: Mutex::default(),
             refused: Mutex::default(),
@@ -112,6 +116,11 @@ impl Control {
     /// What has been counted.
     pub fn figures(&self) -> &Shared {
         &self.figures
+    }
+
+    /// What asks the endpoints whether they are well.
+    pub fn checks(&self) -> &Checks {
+        &self.checks
     }
 
     /// The listeners that are open.
@@ -147,6 +156,7 @@ impl Control {
             reloads_refused: self.counts.refused.load(Ordering::Relaxed),
             listeners: listeners.iter().map(|bound| (bound.id, bound.name.load().to_string())).collect(),
             connections: listeners.iter().map(|bound| bound.open.load(Ordering::Relaxed)).collect(),
+            checks: Arc::clone(self.checks.records()),
             connections_rejected: listeners.iter().map(|bound| bound.rejected.load(Ordering::Relaxed)).sum(),
         }
     }
@@ -166,6 +176,7 @@ impl Control {
             }
         }
         if let Some(snapshot) = snapshot {
+            self.checks.follow(&snapshot);
             // What became known while it was built.
             snapshot.upstreams.iter().for_each(|upstream| upstream.reopen());
             self.snapshots.store(snapshot);
@@ -239,6 +250,7 @@ impl Run {
                 stop(&control).await;
                 return false;
             }
+            control.checks.follow(&control.snapshot());
             control.enforce(None, change).await;
             control.serve_admin(admin, requests.clone());
             watch::start(&control.options, requests.clone());

@@ -14,6 +14,7 @@ use super::body::RequestBody;
 use crate::config::Strategy;
 use crate::net::pool::Pool;
 use crate::net::timers::Timers;
+use crate::policy::availability::Access;
 use crate::policy::balance::{Balancer, Cursor};
 use crate::snapshot::{Id, Route, Snapshot, Upstream};
 use crate::telemetry::recorder::Recorder;
@@ -156,8 +157,14 @@ impl View {
     }
 
     fn expire_connections(&self, now: Instant) {
-        for pool in self.upstreams.iter().flat_map(|upstream| &upstream.pools) {
-            pool.expire(now);
+        for UpstreamView { upstream, pools, .. } in &self.upstreams {
+            for (index, pool) in pools.iter().enumerate() {
+                // Who gets nothing may be gone, and what waits there would break the first request that it gets again.
+                match upstream.state(index).gives(Access::Draining) {
+                    true => pool.expire(now),
+                    false => pool.clear(),
+                }
+            }
         }
     }
 }

@@ -153,6 +153,14 @@ impl Figures {
         }
     }
 
+    /// An endpoint gets requests again from `now` on: it begins its slow start, if it has one, and the workers know of it
+    /// before they may pick it.
+    pub fn returns(&mut self, upstream: &Upstream, endpoint: usize, now: Instant) {
+        if let Some(&(pool, at)) = self.places.get(&upstream.endpoints[endpoint].id) {
+            self.pools[pool].returns(upstream, at, now);
+        }
+    }
+
     fn follow_routes(&mut self, snapshot: &Snapshot) {
         let routes: HashSet<Id> = snapshot.routes.iter().map(|route| route.id).collect();
         keep(&mut self.routes, &routes);
@@ -247,6 +255,14 @@ impl PoolFigures {
         self.endpoints[at].learn(&sample.learned);
         self.recent.learn(at, &sample.learned, now);
         self.outliers.learn(at, sample.sign, sample.began, now);
+    }
+
+    fn returns(&mut self, upstream: &Upstream, at: usize, now: Instant) {
+        if upstream.config.slow_start.is_some() {
+            self.sampled = true;
+            self.recent.returns(at, now);
+            self.publish(upstream, now);
+        }
     }
 
     /// A request's record tells of its last endpoint; those that failed before it are counted here.

@@ -8,10 +8,12 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-mod outlier;
-
 use super::aggregate::{BUCKETS, Durations, EndpointFigures, Figures, PoolFigures, RouteFigures, Shared};
+use super::health::Records;
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
+
+mod health;
+mod outlier;
 
 /// What a status class is called in the label `code`.
 const CLASSES: [&str; 6] = ["closed", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -29,6 +31,8 @@ pub struct Process {
     pub connections: Vec<usize>,
     /// Connections closed unserved because the listener was at its limit.
     pub connections_rejected: u64,
+    /// What the health checks have found.
+    pub checks: Records,
 }
 
 /// Everything one scrape shows.
@@ -60,7 +64,8 @@ impl Collector for Scrape {
         self.routes(&mut out, &figures)?;
         self.retries(&mut out, &figures)?;
         outlier::encode(&mut out, &self.snapshot, &figures)?;
-        self.endpoints(&mut out, &figures)
+        self.endpoints(&mut out, &figures)?;
+        health::encode(&mut out, &self.snapshot, &self.process.checks)
     }
 }
 

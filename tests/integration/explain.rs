@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::support::{Gate, OK, Origin, Program, Proxy, Yaml, free_address, ok_with};
+use crate::support::{Gate, OK, Origin, Program, Proxy, Refuser, Yaml, free_address, ok_with};
 
 /// What one run said and how it ended.
 struct Said {
@@ -340,6 +340,62 @@ fn requests_in_flight_at_the_running_process_count() {
     assert!(said.part("picks").ends_with(&shares), "{}", said.out);
     gate.open();
     client.response();
+}
+
+#[test]
+fn endpoints_that_get_nothing_are_said_to_and_why() {
+    let (refuser, origins) = (Refuser::bind(), [Origin::answering(OK), Origin::answering(OK)]);
+    let addresses = [refuser.address(), origins[0].address(), origins[1].address()];
+    let [dead, well, spare] = addresses.map(|address| address.to_string());
+    let shop = |strategy: &str| {
+        format!(
+            "strategy: {strategy}, endpoints: [\"{dead}\", \"{well}\", {{ address: \"{spare}\", backup: true }}], \
+             health_check: {{ interval: 100ms, fall: 1 }}"
+        )
+    };
+    for strategy in ["least_response", "random", "consistent_hash, hash: { on: path }"] {
+        let proxy = Yaml::new(&shop(strategy)).start();
+        proxy.endpoints_when("shop", |all| all[0]["state"] == "unhealthy");
+        let said = explain(&proxy.path(), &["--admin", &admin_of(&proxy), "GET", "http://a/"]);
+        assert_eq!(said.code, Some(0), "{}", said.out);
+        let endpoints = said.part("endpoints");
+        let row = |address: &str| endpoints.lines().find(|line| line.starts_with(address)).expect("a row");
+        assert!(row(&dead).contains("unhealthy") && row(&spare).contains("up, backup"), "{}", said.out);
+        let why = format!("health check of {dead}: connection refused");
+        assert!(endpoints.ends_with(&why), "{}", said.out);
+        let picks = said.part("picks");
+        let only = format!("of 1000 picks at the load of this moment: {well} 1000, ");
+        match strategy {
+            "least_response" => {
+                assert!(picks.starts_with(&format!("{well}: cost ")) && picks.contains("of 1"), "{picks}")
+            }
+            "random" => assert!(picks.contains(&only), "{picks}"),
+            _ => assert!(picks.contains(&well), "{picks}"),
+        }
+        drop(proxy.admin("POST", &format!("/api/v1/upstreams/shop/endpoints/{well}/drain")));
+        drop(proxy.admin("POST", &format!("/api/v1/upstreams/shop/endpoints/{spare}/drain")));
+        let said = explain(&proxy.path(), &["--admin", &admin_of(&proxy), "GET", "http://a/"]);
+        assert!(said.out.contains("too few are fit: health is ignored"), "{}", said.out);
+        assert_eq!(said.code, Some(0));
+    }
+    let proxy = Yaml::new(&format!("{}, panic_threshold_percent: 0", shop("random"))).start();
+    drop(proxy.admin("POST", &format!("/api/v1/upstreams/shop/endpoints/{well}/drain")));
+    drop(proxy.admin("POST", &format!("/api/v1/upstreams/shop/endpoints/{spare}/drain")));
+    proxy.endpoints_when("shop", |all| all.iter().all(|one| one["takes_requests"] == false));
+    let said = explain(&proxy.path(), &["--admin", &admin_of(&proxy), "GET", "http://a/"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.part("answer").contains("no_endpoint"), "{}", said.out);
+}
+
+#[test]
+fn without_a_process_a_backup_waits() {
+    let yaml = Yaml::new(
+        "strategy: random, endpoints: [\"127.0.0.1:7001\", { address: \"127.0.0.1:7002\", backup: true }]",
+    );
+    let (path, _directory) = file(&yaml);
+    let said = explain(&path, &["--offline", "GET", "http://a/"]);
+    assert!(said.part("endpoints").ends_with("127.0.0.1:7002  1       backup"), "{}", said.out);
+    assert!(said.part("picks").ends_with("127.0.0.1:7001 1000, 127.0.0.1:7002 0"), "{}", said.out);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::config::{Config, Route};
 use crate::policy::forward::client_address;
 use crate::process::reload::resolve;
 use crate::proxy::received::Received;
-use crate::snapshot::{self, Snapshot, Unresolved};
+use crate::snapshot::{self, Endpoint, Snapshot, Unresolved};
 
 /// The upstream of the route, its candidates, and the one that would be picked.
 pub(super) fn explain(
@@ -41,6 +41,7 @@ pub(super) fn explain(
     table(&snapshot, pool).into_iter().enumerate().for_each(|(row, text)| {
         report.line(if row == 0 { "endpoints" } else { "" }, text);
     });
+    pool.into_iter().for_each(|pool| obstacles(pool, report));
     let question = Question {
         strategy,
         balancer: own.map_or(&upstream.balancer, |own| &own.balancer),
@@ -77,6 +78,18 @@ fn differences(pool: Option<&Pool>, route: &str, strategy: &str, report: &mut Re
     }
 }
 
+/// Why some of them get nothing, or do in spite of it.
+fn obstacles(pool: &Pool, report: &mut Report) {
+    for entry in &pool.endpoints {
+        if let Some(why) = entry.health.as_ref().and_then(|health| health.last_error.as_ref()) {
+            report.line("", format!("health check of {}: {why}", entry.address));
+        }
+    }
+    if pool.panic {
+        report.line("", "too few are fit: health is ignored");
+    }
+}
+
 /// A head and a row for each endpoint; columns that nobody fills are left out.
 fn table(snapshot: &Snapshot, pool: Option<&Pool>) -> Vec<String> {
     const HEAD: [&str; 13] = [
@@ -97,7 +110,7 @@ fn table(snapshot: &Snapshot, pool: Option<&Pool>) -> Vec<String> {
     let mut rows = vec![HEAD.map(str::to_owned)];
     for endpoint in &snapshot.upstreams[0].endpoints {
         let entry = pool.and_then(|pool| pool.entry(&endpoint.name));
-        rows.push(row(&endpoint.name, endpoint.weight, entry, pool.is_some()));
+        rows.push(row(endpoint, entry, pool.is_some()));
     }
     let width = |column: usize| {
         let filled = rows[1..].iter().any(|row| !row[column].is_empty());
@@ -109,23 +122,29 @@ fn table(snapshot: &Snapshot, pool: Option<&Pool>) -> Vec<String> {
     rows.iter().map(|row| row.iter().zip(&widths).map(cell).collect()).collect()
 }
 
-fn row(address: &str, weight: u32, entry: Option<&Entry>, asked: bool) -> [String; 13] {
+fn row(endpoint: &Endpoint, entry: Option<&Entry>, asked: bool) -> [String; 13] {
+    let (address, weight) = (&endpoint.name, endpoint.weight);
     let short = |number: Option<f64>| number.map_or_else(String::new, pick::short);
     let mut row: [String; 13] = Default::default();
-    (row[0], row[1]) = (address.to_owned(), weight.to_string());
+    (row[0], row[1]) = (address.to_string(), weight.to_string());
     let Some(entry) = entry else {
-        row[2] = if asked { "not known to the process".to_owned() } else { String::new() };
+        let known = if asked { "not known to the process" } else { "" };
+        row[2] = if endpoint.backup { joined(known, "backup") } else { known.to_owned() };
         return row;
     };
     if entry.weight != weight {
         row[1] = format!("{weight} (runs with {})", entry.weight);
     }
     let cost = &entry.cost;
-    row[2].clone_from(&entry.state);
+    row[2] = if endpoint.backup { joined(&entry.state, "backup") } else { entry.state.clone() };
     row[3] = entry.in_flight.to_string();
     row[4] = cost.samples.map_or_else(String::new, |samples| samples.to_string());
     let parts =
         [entry.p99_ms, cost.total, cost.latency, cost.mean, cost.fast, cost.age, cost.error, cost.ramp];
     row[5..].iter_mut().zip(parts).for_each(|(cell, part)| *cell = short(part));
     row
+}
+
+fn joined(word: &str, more: &str) -> String {
+    if word.is_empty() { more.to_owned() } else { format!("{word}, {more}") }
 }

@@ -61,7 +61,10 @@ pub(super) struct Pool {
     strategy: String,
     #[serde(default)]
     overrides: Vec<Override>,
-    endpoints: Vec<Entry>,
+    /// So few are fit that health is ignored.
+    #[serde(default)]
+    pub(super) panic: bool,
+    pub(super) endpoints: Vec<Entry>,
 }
 
 /// A route with a strategy of its own.
@@ -74,12 +77,23 @@ struct Override {
 /// One endpoint.
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry {
-    address: String,
+    pub(super) address: String,
     pub(super) state: String,
+    /// Those of a version that does not tell all do.
+    #[serde(default = "yes")]
+    pub(super) takes_requests: bool,
+    #[serde(default)]
+    pub(super) health: Option<Health>,
     pub(super) weight: u32,
     pub(super) in_flight: u32,
     pub(super) p99_ms: Option<f64>,
     pub(super) cost: Cost,
+}
+
+/// What its health check has found.
+#[derive(Debug, Deserialize)]
+pub(super) struct Health {
+    pub(super) last_error: Option<String>,
 }
 
 /// What `least_response` compares, and its parts. Those that a version does not have are absent.
@@ -93,6 +107,10 @@ pub(super) struct Cost {
     pub(super) error: Option<f64>,
     pub(super) ramp: Option<f64>,
     pub(super) samples: Option<u64>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Page {

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::live::{Entry, Pool};
 use super::report::Report;
 use crate::config::{HashKey, Strategy};
+use crate::policy::availability::Access;
 use crate::policy::balance::{Balancer, Hint, hash_key};
 use crate::policy::endpoint::InFlight;
 use crate::policy::forward::sticky_value;
@@ -38,7 +39,7 @@ pub(super) struct Question<'a> {
 
 /// Says what is picked and why.
 pub(super) fn explain(question: &Question<'_>, received: &Received<'_>, report: &mut Report) {
-    if question.endpoints.iter().all(|endpoint| endpoint.weight == 0) {
+    if question.open().next().is_none() {
         return report.refused(Reason::NoEndpoint);
     }
     report.served();
@@ -139,15 +140,17 @@ fn by_hash(question: &Question<'_>, key: &HashKey, received: &Received<'_>, repo
     };
     let hash = hash_key(&value);
     report.line("hash", format!("{} {} is {hash:016x}", named(key), shown(key, &value, question.client)));
-    let Some(owner) = question.pick(Some(hash), 0) else { return };
+    let Some(owner) = question.owner(hash) else { return };
     let name = |index: usize| &question.endpoints[index].name;
     report.line("picks", format!("{}, the owner of this hash while endpoints and weights stay", name(owner)));
     let _busy = question.busy();
     if let Some(now) = question.pick(Some(hash), 0).filter(|now| *now != owner) {
-        report.line(
-            "",
-            format!("but now {}: the owner has more than 1.25 times its share in flight", name(now)),
-        );
+        let why = if question.takes(owner) {
+            "has more than 1.25 times its share in flight"
+        } else {
+            "takes no requests"
+        };
+        report.line("", format!("but now {}: the owner {why}", name(now)));
     }
 }
 
@@ -194,16 +197,33 @@ fn by_shares(question: &Question<'_>, rule: &str, report: &mut Report) {
 impl Question<'_> {
     /// One pick of a worker that has just begun.
     fn pick(&self, key: Option<u64>, seed: u64) -> Option<usize> {
+        self.pick_among(key, seed, |index| self.takes(index))
+    }
+
+    /// Whose a hash is, whether or not it takes requests.
+    fn owner(&self, hash: u64) -> Option<usize> {
+        self.pick_among(Some(hash), 0, |_| true)
+    }
+
+    fn pick_among(&self, key: Option<u64>, seed: u64, eligible: impl Fn(usize) -> bool) -> Option<usize> {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut cursor = self.balancer.cursor(&mut rng);
         let hint = Hint { now: Instant::now(), key, safe: false };
-        self.balancer.pick(&mut cursor, hint, |_| true, &mut rng)
+        self.balancer.pick(&mut cursor, hint, eligible, &mut rng)
     }
 
     /// Endpoints that take requests, and what is known of each.
     fn open(&self) -> impl Iterator<Item = (&Endpoint, Option<&Entry>)> {
-        let open = self.endpoints.iter().filter(|endpoint| endpoint.weight > 0);
-        open.map(|endpoint| (endpoint, self.entry(endpoint)))
+        let takes = |(index, endpoint): &(usize, &Endpoint)| endpoint.weight > 0 && self.takes(*index);
+        let open = self.endpoints.iter().enumerate().filter(takes);
+        open.map(|(_, endpoint)| (endpoint, self.entry(endpoint)))
+    }
+
+    /// Whether it takes requests: as the running process says, or as the file alone would have it.
+    fn takes(&self, index: usize) -> bool {
+        let state = &self.balancer.candidates()[index].state;
+        self.entry(&self.endpoints[index])
+            .map_or_else(|| state.gives(Access::Open), |entry| entry.takes_requests)
     }
 
     fn entry(&self, endpoint: &Endpoint) -> Option<&Entry> {

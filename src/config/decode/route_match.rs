@@ -56,7 +56,7 @@ fn parse_host(text: &str) -> Result<HostPattern, Refusal> {
 /// One method or a list of them.
 fn methods(value: Value<'_>) -> Option<Vec<Method>> {
     if matches!(value.node.data, Data::Text(_)) {
-        return method(value).map(|method| vec![method]);
+        return routed(value).map(|method| vec![method]);
     }
     let items: Vec<_> = value.items("method")?.collect();
     if items.is_empty() {
@@ -64,7 +64,7 @@ fn methods(value: Value<'_>) -> Option<Vec<Method>> {
     }
     let mut seen = HashSet::new();
     let methods = items.into_iter().filter_map(|item| {
-        let method = method(item)?;
+        let method = routed(item)?;
         match seen.insert(method.clone()) {
             true => Some(method),
             false => item.refuse(format!("`{method}` is listed twice")),
@@ -73,14 +73,20 @@ fn methods(value: Value<'_>) -> Option<Vec<Method>> {
     Some(methods.collect())
 }
 
-fn method(value: Value<'_>) -> Option<Method> {
+fn routed(value: Value<'_>) -> Option<Method> {
+    let method = method(value)?;
+    if method == Method::CONNECT {
+        return value.refuse("CONNECT never reaches a route: Tillgate refuses it");
+    }
+    Some(method)
+}
+
+/// A method as it stands on the wire.
+pub(super) fn method(value: Value<'_>) -> Option<Method> {
     let text = value.text()?;
     let Ok(method) = Method::from_bytes(text.as_bytes()) else {
         return value.refuse(format!("{} is not a method", quoted(&text)));
     };
-    if method == Method::CONNECT {
-        return value.refuse("CONNECT never reaches a route: Tillgate refuses it");
-    }
     if text.bytes().any(|b| b.is_ascii_lowercase()) {
         let hint = format!("methods are case-sensitive, write `{}`", text.to_ascii_uppercase());
         return value.refuse_hint(format!("{} is not in upper case", quoted(&text)), hint);
@@ -88,7 +94,8 @@ fn method(value: Value<'_>) -> Option<Method> {
     Some(method)
 }
 
-fn headers(value: Value<'_>) -> Option<Vec<(HeaderName, HeaderValue)>> {
+/// Names and values, each name once.
+pub(super) fn headers(value: Value<'_>) -> Option<Vec<(HeaderName, HeaderValue)>> {
     let mut seen = HashSet::new();
     let headers = entries(value)?.into_iter().filter_map(|entry| {
         let Ok(name) = HeaderName::from_bytes(entry.name.as_bytes()) else {

@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::fields::{Fields, entries};
 use super::listener::timeout;
 use super::value::Value;
-use super::{address, check_name, outlier, strategy};
+use super::{address, check_name, health_check, outlier, strategy};
 use crate::config::model::{
     Connection, Endpoint, HostPort, LeastResponse, Normalize, OutlierDetection, Strategy, Upstream,
 };
 use crate::config::node::{Data, Ordinal};
 
 /// Parts of an upstream that later work brings.
-const NOT_YET: [&str; 4] = ["tls", "health_check", "queue", "sticky"];
+const NOT_YET: [&str; 3] = ["tls", "queue", "sticky"];
 
 /// The upstreams that could be read.
 pub(super) struct Upstreams {
@@ -49,6 +49,7 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
     let outlier_detection = fields
         .get("outlier_detection", |value| outlier::read(value, panic_threshold_percent))
         .unwrap_or_else(|| Some(OutlierDetection::default()));
+    let health_check = fields.get("health_check", health_check::read).flatten();
     let connection = fields.get("connection", connection).unwrap_or_default();
     protocol(&mut fields);
     fields.not_yet(&NOT_YET);
@@ -60,6 +61,7 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         slow_start,
         panic_threshold_percent,
         outlier_detection,
+        health_check,
         endpoints: endpoints?,
         connection,
     })

@@ -10,7 +10,7 @@ fn parts_of_a_listener_that_are_not_there_yet_say_so() {
 
 #[test]
 fn parts_of_an_upstream_that_are_not_there_yet_say_so() {
-    for key in ["tls", "health_check", "queue", "sticky"] {
+    for key in ["tls", "queue", "sticky"] {
         assert_eq!(bad(&upstream(&format!("{key}: 1"))), [format!("5:5 `{key}` is not supported yet")]);
     }
     for protocol in ["h2", "auto"] {

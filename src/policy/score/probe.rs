@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::record::EndpointRecord;
+use crate::policy::availability::Access;
 use crate::policy::endpoint::Candidate;
 
 /// At most one probe in so many answers of the pool, where it would go to an endpoint that is this dear.
@@ -84,7 +85,8 @@ impl Probe {
 fn may_get(index: usize, endpoints: &[EndpointRecord], candidates: &[Candidate], now: Instant) -> bool {
     let Candidate { weight, state, .. } = &candidates[index];
     let endpoint = &endpoints[index];
-    *weight > 0 && state.in_flight() == 0 && endpoint.mean.read().1 > 0 && !endpoint.is_failing(now)
+    let takes = *weight > 0 && state.gives(Access::Open);
+    takes && state.in_flight() == 0 && endpoint.mean.read().1 > 0 && !endpoint.is_failing(now)
 }
 
 /// A probe of an endpoint that is twice as slow costs nobody much; one that is ten times as slow may be the 99.9th

@@ -26,7 +26,7 @@ pub struct EndpointRecord {
     pub(super) last_try: (u64, Instant),
     /// What a probe costs the request that is sent as one, as a multiple of the usual.
     pub(super) dearness: f32,
-    /// Since when it answers; `None` before its first success and after its window has emptied.
+    /// Since when it answers, or is back; `None` before its first success and after its window has emptied.
     pub(super) warm_since: Option<Instant>,
     /// Whether it was out, and has not had a success since.
     pub(super) on_trial: bool,
@@ -60,7 +60,8 @@ impl EndpointRecord {
     pub(super) fn advance(&mut self, slow_start: Option<Duration>, now: Instant) {
         self.latency.advance(now);
         self.ratio.advance(now);
-        let silent = now.saturating_duration_since(self.last_sample);
+        let heard = self.warm_since.map_or(self.last_sample, |since| since.max(self.last_sample));
+        let silent = now.saturating_duration_since(heard);
         if self.ratio.count() == 0 && silent >= slow_start.unwrap_or_default() {
             self.warm_since = None;
         }

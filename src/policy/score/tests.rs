@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::policy::availability::Access;
 use crate::policy::endpoint::{EndpointState, Ticks};
 
 const SETTINGS: LeastResponse = LeastResponse {
@@ -328,13 +329,33 @@ fn slow_start_raises_the_share_of_a_new_endpoint_over_its_time() {
 }
 
 #[test]
-fn a_drained_or_busy_endpoint_does_not_hold_up_the_probes_of_others() {
-    for drained in [true, false] {
+fn an_endpoint_that_is_back_begins_its_slow_start_before_its_first_answer() {
+    let settings = Settings { least_response: SETTINGS, slow_start: Some(Duration::from_secs(10)) };
+    let mut pool = Fed::with(settings, 2);
+    pool.serve(60, &[Some(10.0); 2]);
+    pool.serve(60, &[Some(10.0), None]);
+    assert_eq!(pool.scores()[1].ramp, 1.0);
+    pool.pool.returns(1, pool.now);
+    assert!(pool.scores()[1].ramp < 0.15);
+    pool.serve(5, &[Some(10.0), None]);
+    assert!((0.4..0.6).contains(&pool.scores()[1].ramp), "silence does not end it");
+    pool.serve(1, &[Some(10.0); 2]);
+    assert!((0.5..0.7).contains(&pool.scores()[1].ramp), "nor does an answer begin it anew");
+    pool.serve(10, &[Some(10.0); 2]);
+    assert_eq!(pool.scores()[1].ramp, 1.0);
+}
+
+#[test]
+fn a_drained_busy_or_unhealthy_endpoint_does_not_hold_up_the_probes_of_others() {
+    for why in ["drained", "busy", "unhealthy"] {
         let mut pool = Fed::new(4);
         let mut candidates = candidates(4, pool.now);
         pool.serve(30, &[Some(10.0), Some(10.0), Some(10.0), Some(100.0)]);
-        candidates[2].weight = u32::from(!drained);
-        let _stream = (!drained).then(|| candidates[2].state.begin());
+        candidates[2].weight = u32::from(why != "drained");
+        let _stream = (why == "busy").then(|| candidates[2].state.begin());
+        if why == "unhealthy" {
+            candidates[2].state.allow(Access::Closed);
+        }
         let mut probes = 0;
         for _ in 0..600 {
             (0..10).for_each(|_| pool.serve_once(&[Some(10.0), Some(10.0), None, None]));

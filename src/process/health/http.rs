@@ -1,0 +1,83 @@
+//! A check by HTTP/1.1.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::probe::Trouble;
+use crate::config::HttpProbe;
+
+/// Bytes of a response head.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// What checks call themselves, unless the config says otherwise.
+pub(super) const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("tillgate/", env!("CARGO_PKG_VERSION"), " (health check)"));
+
+/// Asks, and looks at status and body.
+pub(super) async fn ask(stream: TcpStream, address: SocketAddr, probe: &HttpProbe) -> Result<(), Trouble> {
+    let (mut sender, connection) =
+        http1::Builder::new().max_buf_size(HEAD_BYTES).handshake(TokioIo::new(stream)).await?;
+    let asked = async {
+        let response = sender.send_request(request(address, probe)?).await?;
+        judge(response, probe).await
+    };
+    // What ends the connection reaches the request too; where it ends well, the body may still be read.
+    let driven = async {
+        drop(connection.await);
+        std::future::pending().await
+    };
+    tokio::select! {
+        judged = asked => judged,
+        never = driven => never,
+    }
+}
+
+fn request(address: SocketAddr, probe: &HttpProbe) -> Result<Request<Empty<Bytes>>, Trouble> {
+    let host = probe.host.as_ref().map_or_else(|| address.to_string(), ToString::to_string);
+    let mut request = Request::builder()
+        .method(probe.method.clone())
+        .uri(probe.path.as_str())
+        .header(header::HOST, host)
+        .header(header::CONNECTION, "close")
+        .body(Empty::new())
+        .map_err(|error| Trouble::Ours(error.to_string()))?;
+    let headers = request.headers_mut();
+    headers.insert(header::USER_AGENT, USER_AGENT);
+    for (name, value) in &probe.headers {
+        headers.insert(name, value.clone());
+    }
+    Ok(request)
+}
+
+async fn judge(response: Response<Incoming>, probe: &HttpProbe) -> Result<(), Trouble> {
+    let status = response.status();
+    if !probe.expect.contains(status) {
+        return Err(Trouble::Bad(format!("status {}, expected {}", status.as_u16(), probe.expect)));
+    }
+    match &probe.body {
+        Some(text) => find(text, response.into_body()).await,
+        None => Ok(()),
+    }
+}
+
+/// Whether the text is among the first bytes of the body. No more of it is read, or held.
+async fn find(text: &str, mut body: Incoming) -> Result<(), Trouble> {
+    let mut read = Vec::new();
+    while read.len() < HttpProbe::BODY_BYTES {
+        let Some(frame) = body.frame().await else { break };
+        let Ok(data) = frame?.into_data() else { continue };
+        let from = read.len().saturating_sub(text.len());
+        read.extend_from_slice(&data[..data.len().min(HttpProbe::BODY_BYTES - read.len())]);
+        if memchr::memmem::find(&read[from..], text.as_bytes()).is_some() {
+            return Ok(());
+        }
+    }
+    Err(Trouble::Bad(format!("body lacks {text:?}")))
+}

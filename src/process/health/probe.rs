@@ -1,0 +1,81 @@
+//! One check: a new connection, a question, and what the answer says.
+//!
+//! Each check has a connection of its own, as those of nginx and HAProxy have: one that is kept would not notice that
+//! nobody accepts any more.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use rustix::io::Errno;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{grpc, http};
+use crate::config::{HealthCheck, Probe, show_duration};
+use crate::policy::health::Finding;
+
+/// What is said of an endpoint that ends the connection.
+const CLOSED: &str = "closed without an answer";
+
+/// Why an endpoint did not pass.
+pub(super) enum Trouble {
+    /// What is wrong with it.
+    Bad(String),
+    /// Something is wrong here: it was not asked.
+    Ours(String),
+}
+
+impl Trouble {
+    pub(super) fn bad(why: impl Into<String>) -> Self {
+        Self::Bad(why.into())
+    }
+}
+
+impl From<hyper::Error> for Trouble {
+    fn from(error: hyper::Error) -> Self {
+        if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+            return Self::bad(CLOSED);
+        }
+        let source = std::error::Error::source(&error);
+        match source.and_then(|source| source.downcast_ref::<io::Error>()) {
+            Some(error) => Self::Bad(words(error)),
+            None => Self::Bad(format!("no proper answer: {error}")),
+        }
+    }
+}
+
+/// Asks once.
+pub(super) async fn ask(address: SocketAddr, check: &HealthCheck) -> Finding {
+    match timeout(check.timeout, try_ask(address, &check.probe)).await {
+        Ok(Ok(())) => Finding::Passed,
+        Ok(Err(Trouble::Bad(why))) => Finding::Failed(why),
+        Ok(Err(Trouble::Ours(why))) => Finding::Untried(why),
+        Err(_) => Finding::Failed(format!("timed out after {}", show_duration(check.timeout))),
+    }
+}
+
+async fn try_ask(address: SocketAddr, probe: &Probe) -> Result<(), Trouble> {
+    let stream = TcpStream::connect(address).await.map_err(|error| connect_trouble(&error))?;
+    match probe {
+        Probe::Tcp => Ok(()),
+        Probe::Http(probe) => http::ask(stream, address, probe).await,
+        Probe::Grpc(probe) => grpc::ask(stream, address, probe).await,
+    }
+}
+
+/// Without sockets, ports or memory of our own, every endpoint would look dead at once.
+fn connect_trouble(error: &io::Error) -> Trouble {
+    const OURS: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    let is_ours = Errno::from_io_error(error).is_some_and(|errno| OURS.contains(&errno));
+    if is_ours { Trouble::Ours(words(error)) } else { Trouble::Bad(words(error)) }
+}
+
+/// As people say it, without the number that the system has for it.
+fn words(error: &io::Error) -> String {
+    if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof) {
+        return CLOSED.to_owned();
+    }
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or(&text);
+    words.to_lowercase()
+}
