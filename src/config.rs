@@ -2,14 +2,19 @@
 //!
 //! Text -> `yaml` -> tree of nodes -> `decode` -> [`model`], and back to text by [`render`].
 
+mod cookie;
 mod decode;
 mod excerpt;
+mod fault;
 mod load;
+mod mirror;
 pub mod model;
 mod node;
 mod problem;
 pub mod render;
 mod retry;
+mod share;
+mod split;
 mod syntax;
 mod yaml;
 

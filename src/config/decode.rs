@@ -2,16 +2,20 @@
 //! route.
 
 mod address;
+mod cookie;
 mod env;
+mod fault;
 mod fields;
 mod host;
 mod listener;
+mod mirror;
 mod overlap;
 mod path;
 mod process;
 mod retry;
 mod route;
 mod route_match;
+mod split;
 mod strategy;
 mod units;
 mod upstream;
@@ -59,6 +63,8 @@ fn file(root: Value<'_>) -> Option<Config> {
     let (upstreams, routes) = (upstreams?.found, routes?);
     if !root.cx.has_errors() {
         overlap::warn(root.cx, &upstreams, &routes);
+        cookie::check(root.cx, &upstreams, &routes);
+        mirror::check(root.cx, &upstreams, &routes);
     }
     config.listeners = listeners?;
     config.upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();

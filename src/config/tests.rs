@@ -8,6 +8,7 @@ mod not_yet;
 mod places;
 mod random;
 mod rendering;
+mod steering;
 mod warnings;
 
 use super::{Loaded, Problems, load::MINIMAL, parse};

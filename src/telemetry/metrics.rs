@@ -11,6 +11,8 @@ use prometheus_client::registry::{Registry, Unit};
 use super::aggregate::{BUCKETS, Durations, EndpointFigures, Figures, PoolFigures, RouteFigures, Shared};
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
 
+mod steering;
+
 /// What a status class is called in the label `code`.
 const CLASSES: [&str; 6] = ["closed", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -57,6 +59,7 @@ impl Collector for Scrape {
         self.listeners(&mut out, &figures)?;
         self.routes(&mut out, &figures)?;
         self.retries(&mut out, &figures)?;
+        steering::encode(&self.snapshot, &mut out)?;
         self.endpoints(&mut out, &figures)
     }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::fields::{Fields, entries};
 use super::listener::timeout;
 use super::value::Value;
-use super::{address, check_name, strategy};
+use super::{address, check_name, cookie, strategy};
 use crate::config::model::{Connection, Endpoint, HostPort, LeastResponse, Normalize, Strategy, Upstream};
 use crate::config::node::{Data, Ordinal};
 
 /// Parts of an upstream that later work brings.
-const NOT_YET: [&str; 5] = ["tls", "health_check", "outlier_detection", "queue", "sticky"];
+const NOT_YET: [&str; 4] = ["tls", "health_check", "outlier_detection", "queue"];
 
 /// The upstreams that could be read.
 pub(super) struct Upstreams {
@@ -45,6 +45,7 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
     let panic_threshold_percent =
         fields.get("panic_threshold_percent", percent).unwrap_or(Upstream::PANIC_THRESHOLD);
     let connection = fields.get("connection", connection).unwrap_or_default();
+    let sticky = fields.get("sticky", cookie::sticky).flatten();
     protocol(&mut fields);
     fields.not_yet(&NOT_YET);
     fields.close();
@@ -56,6 +57,7 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         panic_threshold_percent,
         endpoints: endpoints?,
         connection,
+        sticky,
     })
 }
 
