@@ -67,7 +67,9 @@ pub(super) fn beside(route: &Route, report: &mut Report) {
 fn state(cookie: &Cookie, headers: &HeaderMap, named: Option<&str>) -> String {
     let has = cookies::values(headers, &cookie.name).next().is_some();
     let what = match (named, has) {
-        (Some(name), _) => format!("stays with {name}, which its cookie {} names", cookie.name),
+        (Some(name), _) => {
+            format!("stays with {name}, which its cookie {} names, as long as that is fit", cookie.name)
+        }
         (None, false) => format!("has no cookie {}: it gets one with the answer", cookie.name),
         (None, true) if cookie.secrets.is_empty() => {
             format!("has a cookie {}, which only the running process can read", cookie.name)
