@@ -2,16 +2,21 @@
 //!
 //! Text -> `yaml` -> tree of nodes -> `decode` -> [`model`], and back to text by [`render`].
 
+mod cookie;
 mod decode;
 mod excerpt;
+mod fault;
 mod health_check;
 mod load;
+mod mirror;
 pub mod model;
 mod node;
 mod outlier;
 mod problem;
 pub mod render;
 mod retry;
+mod share;
+mod split;
 mod syntax;
 mod yaml;
 

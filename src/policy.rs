@@ -3,6 +3,8 @@
 pub mod audience;
 pub mod availability;
 pub mod balance;
+pub mod cookies;
+pub mod draw;
 pub mod endpoint;
 pub mod forward;
 pub mod head;
@@ -16,4 +18,5 @@ pub mod reason;
 pub mod retry;
 pub mod route;
 pub mod score;
+pub mod seal;
 mod slots;

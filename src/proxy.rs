@@ -2,11 +2,15 @@
 
 pub mod answer;
 pub mod body;
+pub mod choose;
 pub mod exchange;
+pub mod fault;
 pub mod handle;
+pub mod mirror;
 pub mod received;
 pub mod rewrite;
 pub mod send;
+pub mod sticky;
 pub mod told;
 pub mod tries;
 pub mod view;

@@ -21,7 +21,16 @@ use crate::policy::route::RouteTable;
 use crate::policy::score::Settings;
 use crate::telemetry::access_log::AccessLog;
 
+mod fault;
+mod mirror;
 mod routes;
+mod split;
+mod sticky;
+
+pub use fault::Fault;
+pub use mirror::{Mirror, MirrorCounts, Place};
+pub use split::{Branch, Split};
+pub use sticky::{OwnCookie, Sticky};
 
 /// Names something in records and metrics for as long as any snapshot knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,8 +77,14 @@ pub struct Route {
     pub id: Id,
     /// For logs and metrics.
     pub name: Arc<str>,
-    /// Index into [`Snapshot::upstreams`].
+    /// Index into [`Snapshot::upstreams`]; of a split the first.
     pub upstream: usize,
+    /// The upstreams that share its requests, if it has more than one.
+    pub split: Option<Arc<Split>>,
+    /// Where copies of its requests go, if anywhere.
+    pub mirror: Option<Arc<Mirror>>,
+    /// What is done to its requests on purpose, if anything.
+    pub fault: Option<Arc<Fault>>,
     /// Its own way to pick among that upstream's endpoints, if it has one.
     pub balancing: Option<Override>,
     /// How long it may take.
@@ -103,6 +118,8 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// How many of its requests may be sent again; outlives a reload, or each would refill it.
     pub budget: Arc<Budget>,
+    /// What keeps clients with their endpoints, if anything does.
+    pub sticky: Option<Sticky>,
     panics: AtomicBool,
 }
 
@@ -293,6 +310,7 @@ fn build_upstream(
     let upstream = Upstream {
         name: known.map_or_else(|| Arc::from(config.name.as_str()), |known| Arc::clone(&known.name)),
         balancer: balancer(&config.strategy, endpoints.iter().map(candidate).collect(), known),
+        sticky: Sticky::build(config, &endpoints, known),
         endpoints,
         budget: known
             .map_or_else(|| Arc::new(Budget::new(Instant::now())), |known| Arc::clone(&known.budget)),

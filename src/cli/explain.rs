@@ -21,6 +21,7 @@ mod pick;
 mod report;
 mod rewrites;
 mod routes;
+mod steering;
 
 use asked::Asked;
 use live::Live;
@@ -110,6 +111,10 @@ impl Explain {
             return report.refused(crate::policy::reason::Reason::BodyTooLarge);
         }
         rewrites::headers(config, asked, received, self.from, report);
-        endpoints::explain(config, route, received, self.from, live, report);
+        steering::before(route, report);
+        for upstream in steering::upstreams(route, &asked.parts.headers, report) {
+            endpoints::explain(config, (route, &upstream), received, self.from, live, report);
+        }
+        steering::beside(route, report);
     }
 }

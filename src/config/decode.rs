@@ -2,11 +2,14 @@
 //! route.
 
 mod address;
+mod cookie;
 mod env;
+mod fault;
 mod fields;
 mod health_check;
 mod host;
 mod listener;
+mod mirror;
 mod outlier;
 mod overlap;
 mod path;
@@ -14,6 +17,7 @@ mod process;
 mod retry;
 mod route;
 mod route_match;
+mod split;
 mod strategy;
 mod units;
 mod upstream;
@@ -61,6 +65,8 @@ fn file(root: Value<'_>) -> Option<Config> {
     let (upstreams, routes) = (upstreams?.found, routes?);
     if !root.cx.has_errors() {
         overlap::warn(root.cx, &upstreams, &routes);
+        cookie::check(root.cx, &upstreams, &routes);
+        mirror::check(root.cx, &upstreams, &routes);
     }
     config.listeners = listeners?;
     config.upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();

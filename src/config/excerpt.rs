@@ -32,10 +32,13 @@ pub(crate) fn plain(text: &str) -> String {
     escape(text.chars())
 }
 
-/// The line with stars for all that stands behind a `token:` in it, or behind the key whose map has one, since the key of
-/// a token may be mistyped; as long as before, so that a caret still fits.
+/// Keys of secrets, and of the maps that have one: the key of a secret may be mistyped.
+const SECRETS: [&str; 6] = ["explain_header", "token", "sticky", "split_cookie", "secret", "secrets"];
+
+/// The line with stars for all that stands behind the first of [`SECRETS`] in it; as long as before, so that a caret still
+/// fits.
 pub(super) fn without_secrets(line: &str) -> String {
-    let secrets = ["explain_header", "token"].into_iter().filter_map(|key| value_of(line, key));
+    let secrets = SECRETS.into_iter().filter_map(|key| value_of(line, key));
     let Some(secret) = secrets.min() else { return line.to_owned() };
     let (shown, hidden) = line.split_at(secret);
     shown.chars().chain(hidden.chars().map(|c| if c == ' ' { c } else { '*' })).collect()

@@ -13,9 +13,14 @@ use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 use regex::Regex;
 
+pub use super::cookie::{Cookie, SameSite};
+pub use super::fault::{Abort, Delay, Fault};
 pub use super::health_check::{GrpcProbe, HealthCheck, HttpProbe, Probe, Statuses};
+pub use super::mirror::Mirror;
 pub use super::outlier::OutlierDetection;
 pub use super::retry::{Backoff, Condition, Conditions, Retry};
+pub use super::share::Share;
+pub use super::split::{Branch, Split};
 
 /// One whole config file.
 #[derive(Debug, Clone, Default)]
@@ -106,6 +111,8 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// How connections to the endpoints are made and kept.
     pub connection: Connection,
+    /// The cookie that keeps a client with its endpoint. Default: none.
+    pub sticky: Option<Cookie>,
 }
 
 impl Upstream {
@@ -277,8 +284,14 @@ pub struct Route {
     pub name: String,
     /// Which request heads it takes.
     pub matches: RouteMatch,
-    /// The name of the upstream that answers.
+    /// The name of the upstream that answers; of a split the first.
     pub upstream: String,
+    /// The upstreams that share the requests, in place of one for all.
+    pub split: Option<Split>,
+    /// Where copies of some requests go.
+    pub mirror: Option<Mirror>,
+    /// What is done to some requests on purpose.
+    pub fault: Option<Fault>,
     /// The rule that picks an endpoint for this route, in place of the upstream's.
     pub strategy: Option<Strategy>,
     /// How long it may take.
@@ -287,6 +300,15 @@ pub struct Route {
     pub retry: Option<Retry>,
     /// Bytes of a request body, 0 to 1 TiB; more is answered 413. `None`: no bound.
     pub max_body: Option<u64>,
+}
+
+impl Route {
+    /// The names of the upstreams that answer: one, or those of the split.
+    pub fn upstreams(&self) -> impl Iterator<Item = &str> {
+        let branches = self.split.iter().flat_map(|split| &split.branches);
+        let one = self.split.is_none().then_some(&self.upstream);
+        branches.map(|branch| &branch.upstream).chain(one).map(String::as_str)
+    }
 }
 
 /// `routes[].timeouts`.

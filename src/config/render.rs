@@ -9,12 +9,16 @@ use super::decode::{show_duration, show_size};
 use super::model::{
     AccessLog, Admin, Condition, Config, Connection, Endpoint, ExplainHeader, HashKey, HostPattern,
     LeastResponse, Limits, Listener, LogFormat, LogTarget, PathPattern, Retry, Route, RouteMatch, Secret,
-    Strategy, Timeouts, Upstream, Workers,
+    Share, Strategy, Timeouts, Upstream, Workers,
 };
 use super::yaml;
 
+mod cookie;
+mod fault;
 mod health_check;
+mod mirror;
 mod outlier;
+mod split;
 
 /// The config as YAML. A `${` in a value is printed as `$${`, so that it is not taken for a reference.
 pub fn to_yaml(config: &Config) -> String {
@@ -135,6 +139,10 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
         ("endpoints", Some(Doc::List(upstream.endpoints.iter().map(endpoint_doc).collect()))),
         ("protocol", Some(text("http1"))),
         ("connection", Some(map(connection))),
+        (
+            "sticky",
+            Some(upstream.sticky.as_ref().map_or_else(|| text("off"), |own| cookie::doc(own, "cookie"))),
+        ),
     ])
 }
 
@@ -163,7 +171,9 @@ fn route_doc(route: &Route) -> Doc {
     optional_map([
         ("name", Some(text(&route.name))),
         ("match", Some(match_doc(&route.matches))),
-        ("upstream", Some(text(&route.upstream))),
+        ("upstream", route.split.is_none().then(|| text(&route.upstream))),
+        ("split", route.split.as_ref().map(split::doc)),
+        ("split_cookie", route.split.as_ref().and_then(split::cookie_doc)),
         ("strategy", strategy.map(|strategy| text(strategy.name()))),
         ("hash", strategy.and_then(Strategy::hash_key).map(hash_doc)),
         (
@@ -176,6 +186,8 @@ fn route_doc(route: &Route) -> Doc {
         ),
         ("retry", Some(route.retry.as_ref().map_or_else(|| text("off"), retry_doc))),
         ("max_body", route.max_body.map(|bytes| text(&show_size(bytes)))),
+        ("mirror", Some(route.mirror.as_ref().map_or_else(|| text("off"), mirror::doc))),
+        ("fault", Some(route.fault.as_ref().map_or_else(|| text("off"), fault::doc))),
     ])
 }
 
@@ -287,6 +299,14 @@ fn bytes(value: &[u8]) -> Doc {
 
 fn whole(number: usize) -> Doc {
     Doc::Whole(number as u64)
+}
+
+fn share(value: Share) -> Doc {
+    let count = value.per_ten_thousand();
+    match count.is_multiple_of(100) {
+        true => Doc::Whole((count / 100).into()),
+        false => Doc::Fraction(f64::from(count) / 100.0),
+    }
 }
 
 fn duration(value: Duration) -> Doc {

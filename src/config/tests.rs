@@ -10,6 +10,7 @@ mod outlier;
 mod places;
 mod random;
 mod rendering;
+mod steering;
 mod warnings;
 
 use super::{Loaded, Problems, load::MINIMAL, parse};

@@ -32,6 +32,9 @@ pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Says which endpoint was picked and why, to those who may know.
 pub static X_TILLGATE_ENDPOINT: HeaderName = HeaderName::from_static("x-tillgate-endpoint");
 
+/// Says to an endpoint that the request is a copy, whose answer nobody gets. None ever sees one that a client wrote.
+pub static X_TILLGATE_MIRROR: HeaderName = HeaderName::from_static("x-tillgate-mirror");
+
 /// Bytes of a request id that is taken over from a trusted peer.
 const LONGEST_REQUEST_ID: usize = 128;
 
@@ -85,6 +88,7 @@ fn strip_own(headers: &mut HeaderMap, present: Present) {
     if present.has(Present::OWN) {
         headers.remove(&X_TILLGATE_TOKEN);
         headers.remove(&X_TILLGATE_ENDPOINT);
+        headers.remove(&X_TILLGATE_MIRROR);
     }
 }
 

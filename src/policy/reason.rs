@@ -7,6 +7,8 @@ use http::{HeaderValue, StatusCode};
 pub enum Reason {
     /// The head breaks a rule of HTTP; which one is in the word.
     BadRequest(&'static str, StatusCode),
+    /// The route has faults injected on purpose; the word is always the same, the status as configured.
+    FaultInjected(StatusCode),
     /// No route takes the request.
     NoRoute,
     /// The body is larger than the route's `max_body`.
@@ -36,6 +38,7 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Self::BadRequest(word, _) => word,
+            Self::FaultInjected(_) => "fault_injected",
             Self::NoRoute => "no_route",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyIncomplete => "body_incomplete",
@@ -58,7 +61,7 @@ impl Reason {
     /// The status it is answered with.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::BadRequest(_, status) => status,
+            Self::BadRequest(_, status) | Self::FaultInjected(status) => status,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyIncomplete => StatusCode::BAD_REQUEST,
@@ -76,6 +79,7 @@ impl Reason {
     pub fn text(self) -> &'static str {
         match self {
             Self::BadRequest(..) => "The request is not one that may be passed on.",
+            Self::FaultInjected(_) => "This route fails some requests on purpose, as a test.",
             Self::NoRoute => "No route takes this request.",
             Self::BodyTooLarge => "The request body is larger than this route allows.",
             Self::BodyIncomplete => "The request body ended early or is not well-formed.",

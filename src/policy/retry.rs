@@ -101,6 +101,7 @@ pub fn condition_of(reason: Reason, sent: Sent) -> Option<Condition> {
         (Reason::ResponseTimeout, _) => Some(Condition::Timeout),
         (
             Reason::BadRequest(..)
+            | Reason::FaultInjected(_)
             | Reason::NoRoute
             | Reason::BodyTooLarge
             | Reason::BodyIncomplete

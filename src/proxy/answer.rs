@@ -57,6 +57,13 @@ pub fn account(endpoint: &Endpoint, balancing: Balancing<'_>, picked: usize, hin
     HeaderValue::try_from(account).expect("addresses, numbers and words of this crate are visible ASCII")
 }
 
+/// The same for an endpoint that the client stays with.
+#[cold]
+pub fn sticky_account(endpoint: &Endpoint) -> HeaderValue {
+    let account = format!("{}; sticky: the client's cookie names it", endpoint.name);
+    HeaderValue::try_from(account).expect("addresses and words of this crate are visible ASCII")
+}
+
 /// Answers the client, and closes the exchange.
 pub fn refuse(refusal: Refusal, json: bool, mut exchange: Box<Exchange>) -> Response<ResponseBody> {
     let reason = refusal.reason;

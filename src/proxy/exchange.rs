@@ -89,9 +89,9 @@ impl Exchange {
         }
     }
 
-    /// When its head arrived.
-    pub fn started(&self) -> Instant {
-        self.started
+    /// When its head arrived, or the request was let go on.
+    pub fn ready(&self) -> Instant {
+        self.sent
     }
 
     /// The route decides how long things may take.
@@ -103,6 +103,11 @@ impl Exchange {
         if let Some(entry) = &mut self.log {
             entry.route = Some(Arc::clone(&route.name));
         }
+    }
+
+    /// It was held back here before an endpoint was picked: that is no endpoint's time.
+    pub fn held_back(&mut self) {
+        self.sent = Instant::now();
     }
 
     /// The request has a body on its way.
@@ -290,7 +295,7 @@ impl Drop for Exchange {
 }
 
 /// What a status says of the endpoint that sent it (design, section 8).
-fn outcome_of(status: StatusCode) -> Outcome {
+pub(super) fn outcome_of(status: StatusCode) -> Outcome {
     match status.as_u16() {
         429 | 502..=504 => Outcome::Failure,
         500 => Outcome::SoftFailure,
@@ -308,6 +313,7 @@ fn blame(reason: Reason) -> Outcome {
         | Reason::ResponseTimeout
         | Reason::RequestTimeout => Outcome::Failure,
         Reason::BadRequest(..)
+        | Reason::FaultInjected(_)
         | Reason::NoRoute
         | Reason::BodyTooLarge
         | Reason::BodyIncomplete

@@ -9,10 +9,14 @@ use hyper::body::Incoming;
 
 use super::answer::{self, Refusal};
 use super::body::{Download, RequestBody, ResponseBody};
+use super::choose::Chosen;
 use super::exchange::Exchange;
+use super::fault;
+use super::mirror;
 use super::received::Received;
 use super::rewrite::rewrite;
 use super::send::request_body;
+use super::sticky::Session;
 use super::told::Told;
 use super::tries::Tries;
 use super::view::{View, Worker};
@@ -74,15 +78,23 @@ async fn forward(
     let index = find_route(&view, &received)?;
     let route = &view.snapshot.routes[index];
     exchange.routed(route);
+    if let Some(fault) = &route.fault {
+        // Boxed, as it is rare: the future of every request would be as large.
+        Box::pin(fault::inject(&service.worker, exchange, fault, &parts.headers)).await?;
+    }
     admit(route, &received)?;
-    let balancing = view.balancing(index);
+    let chosen = Chosen::of(service, route, &parts.headers);
+    let upstream = view.upstream(chosen.upstream);
+    let session = Session::find(service, &upstream.upstream, &parts.headers);
+    let balancing = view.balancing(index, chosen.upstream);
     let key = received.sticky_key(balancing.strategy, client);
     let outgoing = received.outgoing();
     let mut tries = Tries {
         service,
-        upstream: view.upstream(route.upstream),
+        upstream,
         balancing,
-        hint: Hint::new(exchange.started(), key, &parts.method),
+        hint: Hint::new(exchange.ready(), key, &parts.method),
+        kept_to: session.as_ref().and_then(Session::endpoint),
         idempotent: parts.method.is_idempotent(),
         policy: route.retry,
         explains: explains(service, &view, &parts),
@@ -92,12 +104,20 @@ async fn forward(
     };
     let endpoint = tries.begin(exchange)?;
     let body = request_body(service, exchange, &outgoing, route.max_body, incoming).await;
+    chosen.forget(&mut parts.headers);
+    session.iter().for_each(|session| session.forget(&mut parts.headers));
     rewrite(service, &view.snapshot, tries.upstream, endpoint, outgoing, &mut parts);
     exchange.log_request_id(&parts.headers);
+    if let Some(mirror) = &route.mirror {
+        mirror::copy(service, &view, (route, mirror), &upstream.upstream, tries.hostless, &parts, &body);
+    }
     // Boxed, since each function on the way would have room for it.
     let request = Box::new(Request::from_parts(parts, body));
     let (response, lease) = tries.send(exchange, request).await?;
     refuse_switch(&response)?;
+    let endpoint = tries.endpoint();
+    chosen.tell(service, told);
+    session.iter().for_each(|session| session.tell(service, endpoint, told));
     Ok((response, lease))
 }
 

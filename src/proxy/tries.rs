@@ -39,6 +39,8 @@ pub struct Tries<'a> {
     pub balancing: Balancing<'a>,
     /// What the balancer may know.
     pub hint: Hint,
+    /// The endpoint that the client stays with, whatever the balancer thinks.
+    pub kept_to: Option<usize>,
     /// Whether its method may do twice what it does once.
     pub idempotent: bool,
     /// The route's policy; `None` to try once.
@@ -206,7 +208,11 @@ impl Tries<'_> {
     fn turn_to(&mut self, endpoint: usize, exchange: &mut Exchange) {
         let upstream = &self.upstream.upstream;
         if self.explains {
-            let account = answer::account(&upstream.endpoints[endpoint], self.balancing, endpoint, self.hint);
+            let picked = &upstream.endpoints[endpoint];
+            let account = match self.kept_to == Some(endpoint) {
+                true => answer::sticky_account(picked),
+                false => answer::account(picked, self.balancing, endpoint, self.hint),
+            };
             self.told.set(X_TILLGATE_ENDPOINT.clone(), account);
         }
         self.tried.add(endpoint);
@@ -215,7 +221,13 @@ impl Tries<'_> {
 
     /// One that has not been asked. Where all that are open have been, a backup.
     fn pick_another(&self) -> Option<usize> {
-        self.pick(Access::Open).or_else(|| self.pick(Access::Spare))
+        self.keep().or_else(|| self.pick(Access::Open)).or_else(|| self.pick(Access::Spare))
+    }
+
+    /// Past the balancer: one that is drained, by hand or by weight 0, keeps those who are with it.
+    fn keep(&self) -> Option<usize> {
+        let state = |index: usize| self.upstream.upstream.state(index);
+        self.kept_to.filter(|kept| !self.tried.contains(*kept) && state(*kept).gives(Access::Draining))
     }
 
     fn pick(&self, least: Access) -> Option<usize> {
@@ -226,7 +238,8 @@ impl Tries<'_> {
         balancer.pick(&mut cursor, self.hint, eligible, &mut rng)
     }
 
-    fn endpoint(&self) -> usize {
+    /// The endpoint that was asked last.
+    pub fn endpoint(&self) -> usize {
         self.tried.last().expect("the first endpoint is picked before anything is sent")
     }
 }

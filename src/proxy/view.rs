@@ -65,6 +65,11 @@ impl Worker {
         Rc::clone(&view)
     }
 
+    /// Seconds since 1970, at most a tick old.
+    pub fn unix_time(&self) -> u64 {
+        self.dated.get()
+    }
+
     /// The value of a `Date` header for now.
     pub fn date(&self) -> HeaderValue {
         self.date.borrow().clone()
@@ -132,14 +137,15 @@ impl View {
         Self { snapshot, upstreams, cursors }
     }
 
-    /// How a request of this route is balanced: the route's own way, or its upstream's.
-    pub fn balancing(&self, route: usize) -> Balancing<'_> {
+    /// How a request of this route is balanced over an upstream of it: the route's own way, or the upstream's.
+    pub fn balancing(&self, route: usize, upstream: usize) -> Balancing<'_> {
         let (own, cursor) = (&self.snapshot.routes[route], &self.cursors[route]);
-        if let (Some(own), Some(cursor)) = (&own.balancing, cursor) {
-            return Balancing { strategy: &own.strategy, balancer: &own.balancer, cursor };
+        match (&own.balancing, cursor) {
+            (Some(own), Some(cursor)) => {
+                Balancing { strategy: &own.strategy, balancer: &own.balancer, cursor }
+            }
+            (_, _) => self.upstreams[upstream].balancing(),
         }
-        let UpstreamView { upstream, cursor, .. } = &self.upstreams[own.upstream];
-        Balancing { strategy: &upstream.config.strategy, balancer: &upstream.balancer, cursor }
     }
 
     /// The upstream that a route's index names.
@@ -170,6 +176,12 @@ impl View {
 }
 
 impl UpstreamView {
+    /// The upstream's own way to balance.
+    pub fn balancing(&self) -> Balancing<'_> {
+        let Self { upstream, cursor, .. } = self;
+        Balancing { strategy: &upstream.config.strategy, balancer: &upstream.balancer, cursor }
+    }
+
     fn new(
         upstream: &Arc<Upstream>,
         known: &HashMap<Id, &Rc<Pool<RequestBody>>>,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Id, Override, Route, Snapshot, Upstream};
+use super::{Fault, Id, Mirror, Override, Route, Snapshot, Split, Upstream};
 use crate::config::{self, Config, Strategy};
 use crate::policy::balance::Balancer;
 
@@ -21,6 +21,9 @@ pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Opti
             id: carried.map_or_else(Id::next, |known| known.id),
             name: carried.map_or_else(|| Arc::from(route.name.as_str()), |known| Arc::clone(&known.name)),
             upstream,
+            split: Split::build(route, &indices, carried),
+            mirror: Mirror::build(route, &indices, carried),
+            fault: Fault::build(route, carried),
             balancing: route.strategy.as_ref().map(|strategy| overrides.of(strategy, upstream, carried)),
             timeouts: route.timeouts,
             retry: route.retry,

@@ -14,6 +14,7 @@ use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
 
 mod health;
 mod outlier;
+mod steering;
 
 /// What a status class is called in the label `code`.
 const CLASSES: [&str; 6] = ["closed", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -64,8 +65,9 @@ impl Collector for Scrape {
         self.routes(&mut out, &figures)?;
         self.retries(&mut out, &figures)?;
         outlier::encode(&mut out, &self.snapshot, &figures)?;
-        self.endpoints(&mut out, &figures)?;
-        health::encode(&mut out, &self.snapshot, &self.process.checks)
+        steering::encode(&self.snapshot, &mut out)?;
+        health::encode(&mut out, &self.snapshot, &self.process.checks)?;
+        self.endpoints(&mut out, &figures)
     }
 }
 

@@ -495,3 +495,54 @@ fn a_name_without_an_address_is_said_to_have_none() {
     assert_eq!(said.code, Some(1), "{}", said.out);
     assert!(said.part("upstream").contains("cannot resolve nowhere.invalid:80: "), "{}", said.out);
 }
+
+#[test]
+fn what_is_done_beside_balancing_is_told() {
+    let origins = ["a", "b"].map(Origin::echoing);
+    let secret = "0123456789abcdef0123456789abcdef";
+    let yaml = Yaml::before(&[&origins[0]])
+        .upstream(&format!(
+            "next: {{ endpoints: [\"{}\"], sticky: {{ secret: {secret} }} }}, copies: {{ endpoints: [\"127.0.0.1:1\"] }}",
+            origins[1].address()
+        ))
+        .routes(&format!(
+            "{{ name: all, split: [ {{ upstream: shop, weight: 0 }}, {{ upstream: next, weight: 10 }} ], \
+             split_cookie: {{ name: side, secret: {secret} }}, mirror: {{ upstream: copies, percent: 0.5 }}, \
+             fault: {{ delay: {{ for: 200ms, percent: 10 }}, abort: {{ status: 503, percent: 0 }}, \
+             when: {{ header: X-Game-Day }} }} }}"
+        ));
+    let (path, _directory) = file(&yaml);
+    let told = |headers: &[&str]| {
+        let said = explain(&path, &[&["--offline", "GET", "http://a/"], headers].concat());
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
+        said
+    };
+    let said = told(&[]);
+    assert_eq!(
+        said.part("fault"),
+        "10 % are held back for 200ms, 0 % are answered 503; only those with x-game-day"
+    );
+    assert_eq!(
+        said.part("split"),
+        "by weight: shop 0, next 10\nthe request has no cookie side: it gets one with the answer"
+    );
+    assert_eq!(said.part("upstream"), "next");
+    assert_eq!(said.part("sticky"), "the request has no cookie tillgate: it gets one with the answer");
+    assert_eq!(said.part("mirror"), "0.5 % are copied to copies, with bodies of up to 64KiB");
+    let cookies: Vec<String> = yaml
+        .start()
+        .get("/")
+        .all("set-cookie")
+        .iter()
+        .filter_map(|set| set.split(';').next().map(str::to_owned))
+        .collect();
+    let said = told(&["-H", &format!("Cookie: {}", cookies.join("; "))]);
+    let kept = format!(
+        "the request stays with {}, which its cookie tillgate names, as long as that is fit",
+        origins[1].address()
+    );
+    assert_eq!(said.part("sticky"), kept);
+    assert!(said.part("split").ends_with("which its cookie side names, as long as that is fit"));
+    let said = told(&["-H", "Cookie: tillgate=made-up"]);
+    assert_eq!(said.part("sticky"), "the request has a cookie tillgate that is not good: it gets a new one");
+}

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::live::{Entry, Live, Pool};
 use super::pick::{self, Question};
 use super::report::Report;
+use super::steering;
 use crate::config::{Config, Route};
 use crate::policy::forward::client_address;
 use crate::process::reload::resolve;
@@ -14,14 +15,14 @@ use crate::snapshot::{self, Endpoint, Snapshot, Unresolved};
 /// The upstream of the route, its candidates, and the one that would be picked.
 pub(super) fn explain(
     config: &Config,
-    route: &Route,
+    (route, upstream): (&Route, &str),
     received: &Received<'_>,
     from: IpAddr,
     live: &Live,
     report: &mut Report,
 ) {
-    report.line("upstream", &route.upstream);
-    let snapshot = match compile(config, route) {
+    report.line("upstream", upstream);
+    let snapshot = match compile(config, route, upstream) {
         Ok(snapshot) => snapshot,
         Err(unresolved) => return unknown(&unresolved, report),
     };
@@ -42,6 +43,7 @@ pub(super) fn explain(
         report.line(if row == 0 { "endpoints" } else { "" }, text);
     });
     pool.into_iter().for_each(|pool| obstacles(pool, report));
+    steering::sticky(upstream, received.head().headers, report);
     let question = Question {
         strategy,
         balancer: own.map_or(&upstream.balancer, |own| &own.balancer),
@@ -52,11 +54,12 @@ pub(super) fn explain(
     pick::explain(&question, received, report);
 }
 
-/// The route and its upstream alone: another upstream whose name cannot be resolved is of no matter here.
-fn compile(config: &Config, route: &Route) -> Result<Snapshot, Vec<Unresolved>> {
+/// The route and one upstream of it alone: another one whose name cannot be resolved is of no matter here.
+fn compile(config: &Config, route: &Route, upstream: &str) -> Result<Snapshot, Vec<Unresolved>> {
     let mut config = config.clone();
-    config.upstreams.retain(|upstream| upstream.name == route.upstream);
-    config.routes = vec![route.clone()];
+    config.upstreams.retain(|other| other.name == upstream);
+    let upstream = upstream.to_owned();
+    config.routes = vec![Route { upstream, split: None, mirror: None, ..route.clone() }];
     snapshot::build(config, None, None, &resolve)
 }
 

@@ -48,7 +48,9 @@ fn normal(matches: &RouteMatch) -> String {
 }
 
 fn unused_upstreams(cx: &Context<'_>, upstreams: &[(Upstream, Ordinal)], routes: &[(Route, Ordinal)]) {
-    let used: HashSet<&str> = routes.iter().map(|(route, _)| route.upstream.as_str()).collect();
+    let mirrors = routes.iter().filter_map(|(route, _)| route.mirror.as_ref());
+    let used: HashSet<&str> = routes.iter().flat_map(|(route, _)| route.upstreams()).collect();
+    let used: HashSet<&str> = mirrors.map(|mirror| mirror.upstream.as_str()).chain(used).collect();
     for (upstream, at) in upstreams.iter().filter(|(upstream, _)| !used.contains(upstream.name.as_str())) {
         report(
             cx,

@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use super::fields::Fields;
 use super::listener::timeout;
 use super::value::{Value, nearest};
-use super::{check_name, retry, route_match, strategy};
+use super::{check_name, fault, mirror, retry, route_match, split, strategy};
 use crate::config::excerpt::quoted;
 use crate::config::model::{Retry, Route, Timeouts};
 use crate::config::node::Ordinal;
 
 /// Parts of a route that later work brings.
-const NOT_YET: [&str; 8] =
-    ["split", "hedge", "mirror", "rewrite", "redirect", "request_headers", "response_headers", "priority"];
+const NOT_YET: [&str; 6] =
+    ["hedge", "rewrite", "redirect", "request_headers", "response_headers", "priority"];
 
 /// Bytes of a request body that may be configured: up to 1 TiB.
 const BODY_BYTES: std::ops::RangeInclusive<u64> = 0..=1 << 40;
@@ -40,22 +40,30 @@ fn one(
     let mut fields = Fields::open(item)?;
     let name = name(&mut fields, item, number, names);
     let matches = fields.take("match").map_or(Some(Default::default()), route_match::read);
-    let read = |value| upstream(value, upstreams?);
-    let upstream = match fields.has("split") || fields.has("redirect") {
+    let read = |value: Value<'_>| upstream(value, upstreams?);
+    let split = split::read(&mut fields, &read);
+    let upstream = match &split {
+        Some(Some(split)) => Some(split.branches[0].upstream.clone()),
         // Refused below as not supported yet; to miss an upstream too would mislead.
-        true => fields.get("upstream", read),
-        false => fields.require("upstream", "add `upstream: NAME`", read),
+        Some(None) if fields.has("redirect") => fields.get("upstream", read),
+        Some(None) => fields.require("upstream", "add `upstream: NAME`", read),
+        None => fields.take("upstream").and(None),
     };
     let strategy = strategy::read(&mut fields, None);
     fields.not_yet(&NOT_YET);
     let timeouts = fields.get("timeouts", timeouts).unwrap_or_default();
     let retry = fields.take("retry").map_or(Some(Some(Retry::default())), retry::read);
     let max_body = fields.get("max_body", |value| value.size(BODY_BYTES));
+    let mirror = fields.take("mirror").map_or(Some(None), |value| mirror::read(value, &read));
+    let fault = fields.take("fault").map_or(Some(None), |value| fault::read(value, name.as_deref()));
     fields.close();
     Some(Route {
         name: name?,
         matches: matches?,
         upstream: upstream?,
+        split: split?,
+        mirror: mirror?,
+        fault: fault?,
         strategy: strategy?,
         timeouts,
         retry: retry?,

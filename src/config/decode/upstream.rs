@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::fields::{Fields, entries};
 use super::listener::timeout;
 use super::value::Value;
-use super::{address, check_name, health_check, outlier, strategy};
+use super::{address, check_name, cookie, health_check, outlier, strategy};
 use crate::config::model::{
     Connection, Endpoint, HostPort, LeastResponse, Normalize, OutlierDetection, Strategy, Upstream,
 };
 use crate::config::node::{Data, Ordinal};
 
 /// Parts of an upstream that later work brings.
-const NOT_YET: [&str; 3] = ["tls", "queue", "sticky"];
+const NOT_YET: [&str; 2] = ["tls", "queue"];
 
 /// The upstreams that could be read.
 pub(super) struct Upstreams {
@@ -51,6 +51,7 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         .unwrap_or_else(|| Some(OutlierDetection::default()));
     let health_check = fields.get("health_check", health_check::read).flatten();
     let connection = fields.get("connection", connection).unwrap_or_default();
+    let sticky = fields.get("sticky", cookie::sticky).flatten();
     protocol(&mut fields);
     fields.not_yet(&NOT_YET);
     fields.close();
@@ -64,6 +65,7 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         health_check,
         endpoints: endpoints?,
         connection,
+        sticky,
     })
 }
 

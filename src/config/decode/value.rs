@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::env::{self, Env};
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use crate::config::excerpt::quoted;
+use crate::config::model::Share;
 use crate::config::node::{Data, Node, Ordinal};
 use crate::config::problem::{Finding, Findings, Severity};
 
@@ -156,6 +157,20 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Part of a hundred, with up to two digits after the point.
+    pub(super) fn percent(self) -> Option<Share> {
+        let data = self.scalar()?;
+        let count = match data {
+            Data::Int(number) => u16::try_from(number).ok().and_then(|number| number.checked_mul(100)),
+            Data::Float(number) => hundredths(number),
+            _ => None,
+        };
+        count.and_then(Share::of_ten_thousand).or_else(|| {
+            let wanted = "a number from 0 to 100, with up to two digits after the point";
+            self.mismatch_found(wanted, &data.describe(), None)
+        })
+    }
+
     /// `250ms`, `5s`, `2m` or `1h`.
     pub(super) fn duration(self, range: RangeInclusive<Duration>) -> Option<Duration> {
         let (least, most) = (show_duration(*range.start()), show_duration(*range.end()));
@@ -238,6 +253,14 @@ pub(super) fn nearest<'n>(text: &str, names: impl Iterator<Item = &'n str>) -> O
     let scored = names.map(|name| (strsim::jaro_winkler(text, name), name));
     let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (best.0 >= 0.75).then_some(best.1)
+}
+
+/// `None` for what has more digits, or is none of 0 to 655.
+fn hundredths(number: f64) -> Option<u16> {
+    let count = (number * 100.0).round();
+    let fits = (0.0..=f64::from(u16::MAX)).contains(&count) && (number * 100.0 - count).abs() < 1e-6;
+    #[expect(clippy::cast_possible_truncation, reason = "it is a whole number that fits")]
+    fits.then_some(count as u16)
 }
 
 fn reread(text: String) -> Data {

@@ -34,6 +34,7 @@ fn is_look_alike_after_x(name: &str, rest: &[u8]) -> bool {
                 || (folds_to(rest, b"real-ip") || folds_to(rest, b"request-id")) && name.contains('_')
         }
         [b'o', ..] => folds_to(rest, b"original-url"),
+        [b't', ..] => folds_to(rest, b"tillgate-mirror"),
         _ => false,
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn bit(name: &str) -> u16 {
         "forwarded" => Present::FORWARDED,
         "x-forwarded-port" => Present::X_FORWARDED_PORT,
         "x-real-ip" => Present::X_REAL_IP,
-        "x-tillgate-token" | "x-tillgate-endpoint" => Present::OWN,
+        "x-tillgate-token" | "x-tillgate-endpoint" | "x-tillgate-mirror" => Present::OWN,
         _ if is_look_alike(name) => Present::LOOK_ALIKE,
         _ => 0,
     }

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName};
 
 use crate::config::HashKey;
+use crate::policy::cookies;
 use crate::policy::query::parameter;
 use crate::policy::route::Head;
 
@@ -13,7 +14,7 @@ use crate::policy::route::Head;
 /// `client` is the answer of [`client_address`](super::client_address).
 pub fn sticky_value<'a>(key: &HashKey, head: &Head<'a>, client: IpAddr) -> Option<Cow<'a, [u8]>> {
     let value = match key {
-        HashKey::Cookie(name) => cookie(head.headers, name).map(Cow::Borrowed),
+        HashKey::Cookie(name) => cookies::values(head.headers, name).next().map(Cow::Borrowed),
         HashKey::Header(name) => header_value(head.headers, name).map(Cow::Borrowed),
         HashKey::Query(name) => head.query.and_then(|query| parameter(query, name)),
         HashKey::ClientIp => Some(Cow::Owned(address_bytes(client))),
@@ -24,15 +25,6 @@ pub fn sticky_value<'a>(key: &HashKey, head: &Head<'a>, client: IpAddr) -> Optio
 
 fn header_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     headers.get(name).map(|value| value.as_bytes())
-}
-
-/// The value of the first cookie of this name, quotes and all, over every Cookie line: HTTP/2 sends one for each
-/// cookie (RFC 6265 section 4.2.1, RFC 9113 section 8.2.3). Names are compared byte for byte.
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    let lines = headers.get_all(header::COOKIE).into_iter();
-    let mut pairs =
-        lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
-    pairs.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 fn address_bytes(address: IpAddr) -> Vec<u8> {

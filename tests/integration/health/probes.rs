@@ -1,7 +1,7 @@
 //! What a check asks, and what it takes for an answer.
 
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 
 use super::{Patient, QUICK, checked, patients, wait_for_checks, wait_for_states};
 use crate::support::{Blackhole, Gate, OK, Origin, Proxy, Refuser, Yaml, eventually, ok_with};

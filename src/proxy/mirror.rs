@@ -1,0 +1,212 @@
+//! Copies of requests to an upstream whose answers nobody gets.
+//!
+//! A copy is a task of its own on the worker of its request. It waits for nothing of the request, and the request for
+//! nothing of it; neither the request's record nor the figures and the retry budget of its upstream know of it. It does
+//! count as a request in flight of its endpoint, and its latency tells that endpoint's balancer, so that copies are
+//! balanced as requests are. It is sent once, and ended by its timeout or the end of the worker.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use super::body::{Kept, Progress, RequestBody};
+use super::exchange::outcome_of;
+use super::handle::Service;
+use super::rewrite::endpoint_host;
+use super::view::{UpstreamView, View, Worker};
+use crate::net::pool::{Lease, Pool};
+use crate::policy::availability::Access;
+use crate::policy::balance::Hint;
+use crate::policy::draw::is_hit;
+use crate::policy::endpoint::InFlight;
+use crate::policy::forward::X_TILLGATE_MIRROR;
+use crate::policy::outlier::Sign;
+use crate::policy::score::{self, Outcome};
+use crate::snapshot::{Id, Mirror, Place, Route, Upstream};
+use crate::telemetry::record::Sample;
+
+/// Bytes of an answer that are read so that its connection serves again; of a larger one it is closed.
+const MOST_READ: usize = 1 << 20;
+
+/// Copies a request that is about to go to `original`, if it is drawn, its body is at hand and there is room.
+pub fn copy(
+    service: &Service,
+    view: &Rc<View>,
+    (route, mirror): (&Route, &Arc<Mirror>),
+    original: &Arc<Upstream>,
+    hostless: bool,
+    parts: &Parts,
+    body: &RequestBody,
+) {
+    let worker = &service.worker;
+    if !is_hit(mirror.percent, &mut worker.rng.borrow_mut()) {
+        return;
+    }
+    let Some(bytes) = body.kept(mirror.max_body) else {
+        mirror.counts.body.fetch_add(1, Relaxed);
+        return;
+    };
+    let Some(place) = mirror.place() else { return };
+    let copy = Copy {
+        worker: Rc::clone(worker),
+        view: Rc::clone(view),
+        original: Arc::clone(original),
+        route: route.id.number(),
+        hostless,
+        place,
+    };
+    tokio::task::spawn_local(copy.run(request(parts, bytes)));
+}
+
+fn request(parts: &Parts, bytes: Bytes) -> Request<RequestBody> {
+    let body = match bytes.is_empty() {
+        true => RequestBody::Empty,
+        false => RequestBody::Kept(Kept::new(bytes, Rc::new(Progress::default()))),
+    };
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = parts.uri.clone();
+    *request.headers_mut() = parts.headers.clone();
+    request.headers_mut().insert(&X_TILLGATE_MIRROR, HeaderValue::from_static("1"));
+    request
+}
+
+/// One copy under way.
+struct Copy {
+    worker: Rc<Worker>,
+    view: Rc<View>,
+    original: Arc<Upstream>,
+    route: u32,
+    hostless: bool,
+    place: Place,
+}
+
+impl Copy {
+    async fn run(self, request: Request<RequestBody>) {
+        let mirror = self.place.mirror();
+        let sent = tokio::time::timeout(mirror.timeout, self.send(request)).await;
+        let count =
+            if matches!(sent, Ok(Some(()))) { &mirror.counts.answered } else { &mirror.counts.failed };
+        count.fetch_add(1, Relaxed);
+    }
+
+    /// `None` if there is no answer.
+    async fn send(&self, mut request: Request<RequestBody>) -> Option<()> {
+        let upstream = self.view.upstream(self.place.mirror().upstream);
+        let endpoint = self.pick(upstream, &request)?;
+        if self.hostless {
+            request.headers_mut().insert(header::HOST, endpoint_host(upstream, endpoint));
+        }
+        let mut asked = Asked::new(self, upstream, endpoint);
+        let (response, lease) = asked.ask(&upstream.pools[endpoint], request).await?;
+        asked.answered(response.status());
+        read_out(response, lease).await;
+        Some(())
+    }
+
+    fn pick(&self, upstream: &UpstreamView, request: &Request<RequestBody>) -> Option<usize> {
+        let pick = |least| {
+            let balancing = upstream.balancing();
+            let (mut cursor, mut rng) = (balancing.cursor.borrow_mut(), self.worker.rng.borrow_mut());
+            let candidates = balancing.balancer.candidates();
+            let eligible =
+                |index: usize| candidates[index].state.gives(least) && !self.is_original(upstream, index);
+            let hint = Hint::new(self.worker.timers.now(), None, request.method());
+            balancing.balancer.pick(&mut cursor, hint, eligible, &mut rng)
+        };
+        pick(Access::Open).or_else(|| pick(Access::Spare))
+    }
+
+    /// Names may lead to an address that a check of the config cannot see: it must not get the request twice.
+    fn is_original(&self, upstream: &UpstreamView, index: usize) -> bool {
+        let address = upstream.upstream.endpoints[index].address;
+        self.original.endpoints.iter().any(|endpoint| endpoint.address == address)
+    }
+}
+
+/// The endpoint of a copy. It is told how it did, also where the copy is given up.
+struct Asked<'a> {
+    copy: &'a Copy,
+    endpoint: Id,
+    in_flight: InFlight,
+    sent: Instant,
+    is_over: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn new(copy: &'a Copy, upstream: &UpstreamView, endpoint: usize) -> Self {
+        Self {
+            copy,
+            endpoint: upstream.upstream.endpoints[endpoint].id,
+            in_flight: upstream.upstream.state(endpoint).begin(),
+            sent: Instant::now(),
+            is_over: false,
+        }
+    }
+
+    /// Over another connection only where the last one was closed before anything was written to it.
+    async fn ask(
+        &mut self,
+        pool: &Rc<Pool<RequestBody>>,
+        mut request: Request<RequestBody>,
+    ) -> Option<(Response<Incoming>, Lease<RequestBody>)> {
+        loop {
+            let mut lease = pool.lease(self.copy.worker.timers.now()).await.ok()?;
+            self.sent = Instant::now();
+            self.in_flight.wait(self.sent);
+            match lease.sender.try_send_request(request).await {
+                Ok(response) => return Some((response, lease)),
+                Err(mut failed) => request = failed.take_message().filter(|_| lease.reused)?,
+            }
+        }
+    }
+
+    fn answered(&mut self, status: StatusCode) {
+        let outcome = outcome_of(status);
+        self.end(outcome, Sign::of(outcome, status.as_u16(), false), Some(self.sent.elapsed()));
+    }
+
+    fn end(&mut self, outcome: Outcome, sign: Sign, latency: Option<Duration>) {
+        self.is_over = true;
+        self.in_flight.answered();
+        self.in_flight.endpoint().observe(outcome);
+        let learned = score::Sample { route: self.copy.route, latency, outcome };
+        let sample = Sample { endpoint: self.endpoint, learned, sign, began: self.sent };
+        self.copy.worker.recorder.sample(sample);
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.end(Outcome::Failure, Sign::Bad, None);
+        }
+    }
+}
+
+/// Drops an answer as it comes.
+async fn read_out(response: Response<Incoming>, lease: Lease<RequestBody>) {
+    let mut incoming = response.into_body();
+    let mut left = MOST_READ;
+    while !incoming.is_end_stream() {
+        let frame = std::future::poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await;
+        let read = match &frame {
+            None => break,
+            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+            Some(Err(_)) => return,
+        };
+        match left.checked_sub(read) {
+            Some(less) => left = less,
+            None => return,
+        }
+    }
+    lease.put_back(Instant::now());
+}
