@@ -5,6 +5,7 @@ mod support;
 
 mod access_log;
 mod admin;
+mod availability;
 mod bodies;
 mod command_line;
 mod connections;
@@ -16,6 +17,7 @@ mod forwarding;
 mod framing;
 mod invariants;
 mod load;
+mod outliers;
 mod reload;
 mod retries;
 mod route_strategies;
