@@ -77,6 +77,7 @@ pub(super) struct Entry {
     address: String,
     pub(super) state: String,
     pub(super) weight: u32,
+    pub(super) takes_requests: Option<bool>,
     pub(super) in_flight: u32,
     pub(super) p99_ms: Option<f64>,
     pub(super) cost: Cost,

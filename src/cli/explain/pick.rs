@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::live::{Entry, Pool};
 use super::report::Report;
 use crate::config::{HashKey, Strategy};
+use crate::policy::availability::Access;
 use crate::policy::balance::{Balancer, Hint, hash_key};
 use crate::policy::endpoint::InFlight;
 use crate::policy::forward::sticky_value;
@@ -38,7 +39,7 @@ pub(super) struct Question<'a> {
 
 /// Says what is picked and why.
 pub(super) fn explain(question: &Question<'_>, received: &Received<'_>, report: &mut Report) {
-    if question.endpoints.iter().all(|endpoint| endpoint.weight == 0) {
+    if question.open().next().is_none() {
         return report.refused(Reason::NoEndpoint);
     }
     report.served();
@@ -197,13 +198,23 @@ impl Question<'_> {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut cursor = self.balancer.cursor(&mut rng);
         let hint = Hint { now: Instant::now(), key, safe: false };
-        self.balancer.pick(&mut cursor, hint, |_| true, &mut rng)
+        self.balancer.pick(&mut cursor, hint, |index| self.takes_requests(index), &mut rng)
     }
 
     /// Endpoints that take requests, and what is known of each.
     fn open(&self) -> impl Iterator<Item = (&Endpoint, Option<&Entry>)> {
-        let open = self.endpoints.iter().filter(|endpoint| endpoint.weight > 0);
-        open.map(|endpoint| (endpoint, self.entry(endpoint)))
+        let all = self.endpoints.iter().enumerate();
+        let open = all.filter(|(index, endpoint)| endpoint.weight > 0 && self.takes_requests(*index));
+        open.map(|(_, endpoint)| (endpoint, self.entry(endpoint)))
+    }
+
+    /// As the running process has it: it may be drained or ejected there, or its siblings may be. By the file alone, backups
+    /// do not.
+    fn takes_requests(&self, index: usize) -> bool {
+        let endpoint = &self.endpoints[index];
+        let live = self.entry(endpoint).filter(|entry| entry.weight == endpoint.weight);
+        let by_file = || self.balancer.candidates()[index].state.gives(Access::Open);
+        live.and_then(|entry| entry.takes_requests).unwrap_or_else(by_file)
     }
 
     fn entry(&self, endpoint: &Endpoint) -> Option<&Entry> {
