@@ -184,6 +184,12 @@ impl EndpointState {
         }
     }
 
+    /// Whether it has just failed for the 5th, 10th, 15th or 20th time without a success between: somebody should hear
+    /// of it before the next tick. Later it is no news.
+    pub fn is_alarming(&self) -> bool {
+        matches!(self.failed.load(Relaxed), 5 | 10 | 15 | 20)
+    }
+
     /// What it costs more for failing without a success between, 0 to 128.
     #[inline]
     pub fn penalty(&self) -> u32 {

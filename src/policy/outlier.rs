@@ -107,6 +107,14 @@ impl Outliers {
         }
     }
 
+    /// Whether an endpoint has failed so often in a row that the next tick is not to be waited for.
+    pub fn is_alarming(&self, endpoint: usize, now: Instant) -> bool {
+        let in_a_row = [Cause::ConsecutiveFailures, Cause::FailedReturn];
+        let watch = &self.watches[endpoint];
+        let shows = |settings| in_a_row.into_iter().any(|cause| watch.shows(cause, settings, now));
+        !watch.is_ejected() && self.settings.as_ref().is_some_and(shows)
+    }
+
     /// An ejection ends at the next tick, as when its time is up: a health check that had failed has passed.
     pub fn end(&mut self, endpoint: usize, now: Instant) {
         self.watches[endpoint].shorten(now);

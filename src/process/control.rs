@@ -356,7 +356,11 @@ async fn aggregate(control: Arc<Control>, mut batches: mpsc::Receiver<Batch>) {
     loop {
         tokio::select! {
             batch = batches.recv() => match batch {
-                Some(batch) => lock(&control.figures).absorb(&batch, Instant::now()),
+                Some(batch) => {
+                    let (mut figures, now) = (lock(&control.figures), Instant::now());
+                    figures.absorb(&batch, now);
+                    figures.answer_alarms(&control.snapshot(), now);
+                }
                 None => return,
             },
             _ = ticks.tick() => lock(&control.figures).publish(&control.snapshot(), Instant::now()),

@@ -267,6 +267,17 @@ impl Exchange {
             let learned = score::Sample { route: route.number(), latency, outcome: self.record.outcome };
             let sign = Sign::of(self.record.outcome, self.record.status, self.record.truncated);
             self.worker.recorder.sample(Sample { endpoint, learned, sign, began: self.sent });
+            if sign == Sign::Bad {
+                self.raise_alarm();
+            }
+        }
+    }
+
+    /// At ten thousand requests a second, a dead endpoint that is found out at the next tick has cost two thousand tries.
+    #[cold]
+    fn raise_alarm(&self) {
+        if self.in_flight.as_ref().is_some_and(|in_flight| in_flight.endpoint().is_alarming()) {
+            self.worker.recorder.flush();
         }
     }
 

@@ -111,6 +111,8 @@ pub struct Figures {
     /// Records that were not kept because too many waited.
     pub lost: u64,
     places: HashMap<Id, (usize, usize)>,
+    /// Pools that are not to wait for the next tick; each once.
+    alarmed: Vec<usize>,
 }
 
 impl Figures {
@@ -171,6 +173,7 @@ impl Figures {
     fn learn(&mut self, sample: &Sample, now: Instant) {
         if let Some(&(pool, at)) = self.places.get(&sample.endpoint) {
             self.pools[pool].learn(at, sample, now);
+            self.note_alarm(pool, at, sample, now);
         }
     }
 

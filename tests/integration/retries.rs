@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
+pub use killed::Mortal;
+
 use crate::support::{Message, OK, Origin, Proxy, Refuser, Visit, Yaml, ok_with};
 
 /// An origin that reads a request and closes or resets.

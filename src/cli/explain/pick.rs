@@ -145,7 +145,7 @@ fn by_hash(question: &Question<'_>, key: &HashKey, received: &Received<'_>, repo
     report.line("picks", format!("{}, the owner of this hash while endpoints and weights stay", name(owner)));
     let _busy = question.busy();
     if let Some(now) = question.pick(Some(hash), 0).filter(|now| *now != owner) {
-        let why = if question.takes(owner) {
+        let why = if question.takes_requests(owner) {
             "has more than 1.25 times its share in flight"
         } else {
             "takes no requests"
@@ -197,7 +197,7 @@ fn by_shares(question: &Question<'_>, rule: &str, report: &mut Report) {
 impl Question<'_> {
     /// One pick of a worker that has just begun.
     fn pick(&self, key: Option<u64>, seed: u64) -> Option<usize> {
-        self.pick_among(key, seed, |index| self.takes(index))
+        self.pick_among(key, seed, |index| self.takes_requests(index))
     }
 
     /// Whose a hash is, whether or not it takes requests.
@@ -214,16 +214,18 @@ impl Question<'_> {
 
     /// Endpoints that take requests, and what is known of each.
     fn open(&self) -> impl Iterator<Item = (&Endpoint, Option<&Entry>)> {
-        let takes = |(index, endpoint): &(usize, &Endpoint)| endpoint.weight > 0 && self.takes(*index);
-        let open = self.endpoints.iter().enumerate().filter(takes);
+        let all = self.endpoints.iter().enumerate();
+        let open = all.filter(|(index, endpoint)| endpoint.weight > 0 && self.takes_requests(*index));
         open.map(|(_, endpoint)| (endpoint, self.entry(endpoint)))
     }
 
-    /// Whether it takes requests: as the running process says, or as the file alone would have it.
-    fn takes(&self, index: usize) -> bool {
-        let state = &self.balancer.candidates()[index].state;
-        self.entry(&self.endpoints[index])
-            .map_or_else(|| state.gives(Access::Open), |entry| entry.takes_requests)
+    /// As the running process has it: it may be drained or ejected there, or its siblings may be. By the file alone, backups
+    /// do not.
+    fn takes_requests(&self, index: usize) -> bool {
+        let endpoint = &self.endpoints[index];
+        let live = self.entry(endpoint).filter(|entry| entry.weight == endpoint.weight);
+        let by_file = || self.balancer.candidates()[index].state.gives(Access::Open);
+        live.map_or_else(by_file, |entry| entry.takes_requests)
     }
 
     fn entry(&self, endpoint: &Endpoint) -> Option<&Entry> {

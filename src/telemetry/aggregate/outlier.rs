@@ -3,14 +3,35 @@
 use std::time::Instant;
 
 use super::{Figures, PoolFigures};
-use crate::policy::outlier::Change;
-use crate::snapshot::{Id, Upstream};
+use crate::policy::outlier::{Change, Sign};
+use crate::snapshot::{Id, Snapshot, Upstream};
+use crate::telemetry::record::Sample;
 
 impl Figures {
     /// An endpoint whose health check had failed has passed it: if it is ejected, it returns at the next tick.
     pub fn passed_health_check(&mut self, endpoint: Id, now: Instant) {
         if let Some(&(pool, at)) = self.places.get(&endpoint) {
             self.pools[pool].outliers.end(at, now);
+        }
+    }
+
+    /// Ejects at once what fails in a row. To be called after each batch; nearly always there is nothing to do.
+    pub fn answer_alarms(&mut self, snapshot: &Snapshot, now: Instant) {
+        for pool in self.alarmed.drain(..) {
+            let (Some(figures), Some(upstream)) = (self.pools.get_mut(pool), snapshot.upstreams.get(pool))
+            else {
+                continue;
+            };
+            if figures.eject(upstream, now) {
+                upstream.reopen();
+            }
+        }
+    }
+
+    pub(super) fn note_alarm(&mut self, pool: usize, at: usize, sample: &Sample, now: Instant) {
+        let is_alarming = sample.sign == Sign::Bad && self.pools[pool].outliers.is_alarming(at, now);
+        if is_alarming && !self.alarmed.contains(&pool) {
+            self.alarmed.push(pool);
         }
     }
 }
@@ -54,5 +75,46 @@ impl PoolFigures {
                 );
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::policy::score::{self, Outcome};
+    use crate::telemetry::recorder::Batch;
+
+    fn snapshot() -> Snapshot {
+        let text = "listeners: { web: { address: \"127.0.0.1:0\" } }\n\
+                    upstreams: { shop: { endpoints: [\"127.0.0.1:1\", \"127.0.0.1:2\"] } }\n\
+                    routes: [ { upstream: shop } ]\n";
+        let config = config::parse("shop.yaml", text, &|_| None).expect("a good config").config;
+        crate::snapshot::build(config, None, None, &|_, _| Ok(vec![])).expect("nothing to resolve")
+    }
+
+    fn failures(endpoint: Id, route: u32, count: usize, now: Instant) -> Batch {
+        let learned = score::Sample { route, latency: None, outcome: Outcome::Failure };
+        let sample = Sample { endpoint, learned, sign: Sign::Bad, began: now };
+        Batch { records: vec![], samples: vec![sample; count], retries: vec![], lost: 0 }
+    }
+
+    #[test]
+    fn what_fails_in_a_row_is_not_left_in_until_the_next_tick() {
+        let (snapshot, now) = (snapshot(), Instant::now());
+        let mut figures = Figures::default();
+        figures.follow(&snapshot, now);
+        let upstream = &snapshot.upstreams[0];
+        let mut fail = |count| {
+            let batch = failures(upstream.endpoints[1].id, snapshot.routes[0].id.number(), count, now);
+            figures.absorb(&batch, now);
+            figures.answer_alarms(&snapshot, now);
+            upstream.state(1).standing().ejected
+        };
+        assert_eq!((fail(4), fail(1)), (false, true));
+        assert!(
+            !upstream.state(1).gives(crate::policy::availability::Access::Draining),
+            "nothing goes there"
+        );
     }
 }

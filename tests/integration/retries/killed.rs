@@ -9,7 +9,7 @@ use std::thread;
 use crate::support::{Message, OK, Origin, Yaml, eventually};
 
 /// An endpoint that closes its listener and all its connections at once, wherever their requests are.
-struct Mortal {
+pub struct Mortal {
     address: SocketAddr,
     alive: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
@@ -17,7 +17,8 @@ struct Mortal {
 }
 
 impl Mortal {
-    fn start() -> Self {
+    /// Answers until it is killed.
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let address = listener.local_addr().expect("an address");
         let mortal = Self {
@@ -42,7 +43,13 @@ impl Mortal {
         mortal
     }
 
-    fn kill(&self) {
+    /// Where it listens, or did.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it.
+    pub fn kill(&self) {
         let open = self.open.lock().expect("streams");
         self.alive.store(false, Ordering::SeqCst);
         open.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
