@@ -25,7 +25,7 @@ const TAG: usize = 16;
 pub const VALUE_LENGTH: usize = ((NONCE + PLAIN + TAG) * 8).div_ceil(6);
 
 /// Stands for something with a name: the same for everybody who knows it by this name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Mark([u8; MARK]);
 
 impl Mark {

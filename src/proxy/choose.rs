@@ -1,19 +1,24 @@
-//! Which upstream of its route a request goes to.
+//! Which upstream of its route a request goes to, and which endpoint of it, where a cookie of our own says so.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use http::HeaderMap;
 
 use super::handle::Service;
+use super::sticky::Session;
 use super::told::Told;
+use super::view::{UpstreamView, View};
 use crate::snapshot::{Branch, OwnCookie, Route, Split};
 
 /// The upstream of one request.
 #[derive(Debug)]
 pub struct Chosen<'a> {
     /// Index into the snapshot's upstreams.
-    pub upstream: usize,
+    pub index: usize,
+    /// The upstream.
+    pub upstream: &'a UpstreamView,
     kept: Option<Kept<'a>>,
+    session: Option<Session<'a>>,
 }
 
 /// A branch that the client stays with.
@@ -26,35 +31,42 @@ struct Kept<'a> {
 
 impl<'a> Chosen<'a> {
     /// The only one, the one that the request's cookie names, or one that is drawn.
-    pub fn of(service: &Service, route: &'a Route, headers: &HeaderMap) -> Self {
-        match &route.split {
-            None => Self { upstream: route.upstream, kept: None },
-            Some(split) => Self::branch(service, split, headers),
-        }
+    pub fn of(service: &Service, view: &'a View, route: &'a Route, headers: &HeaderMap) -> Self {
+        let (index, kept) = match &route.split {
+            None => (route.upstream, None),
+            Some(split) => branch(service, split, headers),
+        };
+        let upstream = view.upstream(index);
+        Self { index, upstream, kept, session: Session::find(service, &upstream.upstream, headers) }
     }
 
-    fn branch(service: &Service, split: &'a Split, headers: &HeaderMap) -> Self {
-        let worker = &service.worker;
-        let opened = split.cookie.as_ref().and_then(|cookie| cookie.read(headers, worker.unix_time()));
-        let named = opened.and_then(|opened| Some((split.branch(opened.mark)?, !opened.is_stale)));
-        let (index, is_told) =
-            named.unwrap_or_else(|| (split.weights.draw(&mut worker.rng.borrow_mut()), false));
-        let branch = &split.branches[index];
-        branch.requests.fetch_add(1, Relaxed);
-        let kept = split.cookie.as_ref().map(|cookie| Kept { branch, cookie, is_told });
-        Self { upstream: branch.upstream, kept }
+    /// The endpoint that the client stays with, if it does.
+    pub fn endpoint(&self) -> Option<usize> {
+        self.session.as_ref().and_then(Session::endpoint)
     }
 
-    /// Takes the cookie out of what the endpoint gets.
+    /// Takes our cookies out of what the endpoint gets.
     pub fn forget(&self, headers: &mut HeaderMap) {
-        if let Some(kept) = &self.kept {
-            kept.cookie.forget(headers);
-        }
+        self.kept.iter().for_each(|kept| kept.cookie.forget(headers));
+        self.session.iter().for_each(|session| session.forget(headers));
     }
 
-    /// An endpoint has answered: tells the client where it is to come again, unless it knows.
-    pub fn tell(&self, service: &Service, told: &mut Told) {
-        let Some(Kept { branch, cookie, is_told: false }) = &self.kept else { return };
-        service.set_cookie(cookie, branch.mark, told);
+    /// `endpoint` has answered: tells the client where it is to come again, unless it knows.
+    pub fn tell(&self, service: &Service, endpoint: usize, told: &mut Told) {
+        if let Some(Kept { branch, cookie, is_told: false }) = &self.kept {
+            service.set_cookie(cookie, branch.mark, told);
+        }
+        self.session.iter().for_each(|session| session.tell(service, endpoint, told));
     }
+}
+
+fn branch<'a>(service: &Service, split: &'a Split, headers: &HeaderMap) -> (usize, Option<Kept<'a>>) {
+    let worker = &service.worker;
+    let opened = split.cookie.as_ref().and_then(|cookie| cookie.read(headers, worker.unix_time()));
+    let named = opened.and_then(|opened| Some((split.branch(opened.mark)?, !opened.is_stale)));
+    let (drawn, is_told) = named.unwrap_or_else(|| (split.weights.draw(&mut worker.rng.borrow_mut()), false));
+    let branch = &split.branches[drawn];
+    branch.requests.fetch_add(1, Relaxed);
+    let kept = split.cookie.as_ref().map(|cookie| Kept { branch, cookie, is_told });
+    (branch.upstream, kept)
 }

@@ -16,7 +16,6 @@ use super::mirror;
 use super::received::Received;
 use super::rewrite::rewrite;
 use super::send::request_body;
-use super::sticky::Session;
 use super::told::Told;
 use super::tries::Tries;
 use super::view::{View, Worker};
@@ -83,18 +82,16 @@ async fn forward(
         Box::pin(fault::inject(&service.worker, exchange, fault, &parts.headers)).await?;
     }
     admit(route, &received)?;
-    let chosen = Chosen::of(service, route, &parts.headers);
-    let upstream = view.upstream(chosen.upstream);
-    let session = Session::find(service, &upstream.upstream, &parts.headers);
-    let balancing = view.balancing(index, chosen.upstream);
+    let chosen = Chosen::of(service, &view, route, &parts.headers);
+    let balancing = view.balancing(index, chosen.index);
     let key = received.sticky_key(balancing.strategy, client);
     let outgoing = received.outgoing();
     let mut tries = Tries {
         service,
-        upstream,
+        upstream: chosen.upstream,
         balancing,
         hint: Hint::new(exchange.ready(), key, &parts.method),
-        kept_to: session.as_ref().and_then(Session::endpoint),
+        kept_to: chosen.endpoint(),
         idempotent: parts.method.is_idempotent(),
         policy: route.retry,
         explains: explains(service, &view, &parts),
@@ -105,19 +102,17 @@ async fn forward(
     let endpoint = tries.begin(exchange)?;
     let body = request_body(service, exchange, &outgoing, route.max_body, incoming).await;
     chosen.forget(&mut parts.headers);
-    session.iter().for_each(|session| session.forget(&mut parts.headers));
     rewrite(service, &view.snapshot, tries.upstream, endpoint, outgoing, &mut parts);
     exchange.log_request_id(&parts.headers);
     if let Some(mirror) = &route.mirror {
-        mirror::copy(service, &view, (route, mirror), &upstream.upstream, tries.hostless, &parts, &body);
+        let original = &tries.upstream.upstream;
+        mirror::copy(service, &view, (route, mirror), original, tries.hostless, &parts, &body);
     }
     // Boxed, since each function on the way would have room for it.
     let request = Box::new(Request::from_parts(parts, body));
     let (response, lease) = tries.send(exchange, request).await?;
     refuse_switch(&response)?;
-    let endpoint = tries.endpoint();
-    chosen.tell(service, told);
-    session.iter().for_each(|session| session.tell(service, endpoint, told));
+    chosen.tell(service, tries.endpoint(), told);
     Ok((response, lease))
 }
 

@@ -1,5 +1,6 @@
 //! Cookies of Tillgate's own, with what seals them.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
@@ -74,6 +75,7 @@ pub struct Sticky {
     pub cookie: OwnCookie,
     /// Index by index the upstream's endpoints.
     marks: Vec<Mark>,
+    places: HashMap<Mark, usize>,
     /// What it came to so far; outlives a reload.
     pub counts: Arc<StickyCounts>,
 }
@@ -105,13 +107,14 @@ impl Sticky {
     ) -> Option<Self> {
         let cookie = OwnCookie::new(config.sticky.as_ref()?, format!("sticky {}", config.name));
         let counts = known.and_then(|known| known.sticky.as_ref()).map(|known| Arc::clone(&known.counts));
-        let marks = endpoints.iter().map(|endpoint| Mark::of(&endpoint.name)).collect();
-        Some(Self { cookie, marks, counts: counts.unwrap_or_default() })
+        let marks: Vec<Mark> = endpoints.iter().map(|endpoint| Mark::of(&endpoint.name)).collect();
+        let places = marks.iter().copied().zip(0..).collect();
+        Some(Self { cookie, marks, places, counts: counts.unwrap_or_default() })
     }
 
     /// The endpoint that a mark stands for, if there still is such a one.
     pub fn endpoint(&self, mark: Mark) -> Option<usize> {
-        self.marks.iter().position(|known| *known == mark)
+        self.places.get(&mark).copied()
     }
 
     /// What stands for an endpoint.

@@ -49,6 +49,16 @@ fn a_copy_is_the_request_and_says_that_it_is_one() {
 }
 
 #[test]
+fn a_copy_of_a_request_without_a_host_has_that_of_its_own_endpoint() {
+    let (origin, copies) = (Origin::answering(OK), Origin::answering(OK));
+    assert_eq!(before(&origin, &copies, "").exchange("GET / HTTP/1.0\r\n\r\n").status(), 200);
+    copies.wait_for(1);
+    for one in [&origin, &copies] {
+        assert_eq!(one.request().header("host"), Some(one.address().to_string().as_str()));
+    }
+}
+
+#[test]
 fn a_hanging_mirror_delays_nobody_and_is_sent_no_more_than_its_bound() {
     let gate = Gate::default();
     let (origin, copies) = (Origin::answering(OK), Origin::behind(&gate));
