@@ -8,9 +8,11 @@ mod load;
 pub mod model;
 mod node;
 mod problem;
+mod rate_limit;
 pub mod render;
 mod retry;
 mod syntax;
+mod timeouts;
 mod yaml;
 
 #[cfg(test)]

@@ -3,13 +3,17 @@
 pub mod audience;
 pub mod availability;
 pub mod balance;
+pub mod clients;
 pub mod endpoint;
 pub mod forward;
 pub mod head;
 pub mod latency;
+pub mod network;
+pub mod pace;
 pub mod path;
 mod percent;
 pub mod query;
+pub mod rate_limit;
 pub mod reason;
 pub mod retry;
 pub mod route;

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod body;
 pub mod exchange;
 pub mod handle;
+mod rate_limit;
 pub mod received;
 pub mod rewrite;
 pub mod send;

@@ -3,6 +3,7 @@
 mod broken_files;
 mod env;
 mod good;
+mod limits;
 mod mistakes;
 mod not_yet;
 mod places;

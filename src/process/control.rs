@@ -147,7 +147,7 @@ impl Control {
             reloads_refused: self.counts.refused.load(Ordering::Relaxed),
             listeners: listeners.iter().map(|bound| (bound.id, bound.name.load().to_string())).collect(),
             connections: listeners.iter().map(|bound| bound.open.load(Ordering::Relaxed)).collect(),
-            connections_rejected: listeners.iter().map(|bound| bound.rejected.load(Ordering::Relaxed)).sum(),
+            connections_rejected: listeners.iter().map(|bound| bound.rejected()).collect(),
         }
     }
 

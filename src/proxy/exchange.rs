@@ -183,7 +183,7 @@ impl Exchange {
         self.record.status = reason.status().as_u16();
         self.record.reason = Some(reason);
         self.record.bytes_out = body_bytes;
-        self.record.outcome = blame(reason);
+        self.record.outcome = self.blame(reason);
         self.sample(None);
         // The client may still be sending; a reset would overtake the answer.
         self.connection.linger_on_close();
@@ -200,6 +200,8 @@ impl Exchange {
     pub fn response_failed(&mut self, error: &DownloadError) {
         self.record.truncated = true;
         match error {
+            // It was cut off because of what the client sent.
+            DownloadError::Endpoint(_) if self.upload_failed() => {}
             DownloadError::Endpoint(_) | DownloadError::TimedOut(Expired::EndpointIdle | Expired::Try) => {
                 self.record.outcome = Outcome::Failure;
                 self.sample(None);
@@ -227,6 +229,11 @@ impl Exchange {
     /// Whether the whole request has been passed on.
     pub fn upload_finished(&self) -> bool {
         self.deadlines.upload_finished()
+    }
+
+    /// Whether the request broke off, or was more than is allowed.
+    fn upload_failed(&self) -> bool {
+        self.upload().is_some_and(|upload| upload.failure.get().is_some())
     }
 
     /// The progress of the request's body, if it has one.
@@ -261,6 +268,12 @@ impl Exchange {
             let learned = score::Sample { route: route.number(), latency, outcome: self.record.outcome };
             self.worker.recorder.sample(Sample { endpoint, learned });
         }
+    }
+
+    fn blame(&self, reason: Reason) -> Outcome {
+        let own =
+            reason != Reason::RequestTimeout || self.deadlines.were_the_endpoint_s(self.worker.timers.now());
+        if own { blame(reason) } else { Outcome::Neutral }
     }
 
     fn close_record(&mut self) {
@@ -304,12 +317,15 @@ fn blame(reason: Reason) -> Outcome {
         | Reason::Reset
         | Reason::BadResponse
         | Reason::ResponseTimeout
+        | Reason::PerTryTimeout
         | Reason::RequestTimeout => Outcome::Failure,
         Reason::BadRequest(..)
         | Reason::NoRoute
         | Reason::BodyTooLarge
         | Reason::BodyIncomplete
         | Reason::BodyTimeout
+        | Reason::BodyTooSlow
+        | Reason::RateLimited
         | Reason::NoEndpoint => Outcome::Neutral,
     }
 }

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use super::answer::{self, Refusal};
 use super::body::{Download, RequestBody, ResponseBody};
 use super::exchange::Exchange;
+use super::rate_limit;
 use super::received::Received;
 use super::rewrite::rewrite;
 use super::send::request_body;
@@ -74,6 +75,7 @@ async fn forward(
     let index = find_route(&view, &received)?;
     let route = &view.snapshot.routes[index];
     exchange.routed(route);
+    rate_limit::check(&route.rate_limits, received.head().headers, client, exchange.started(), told)?;
     admit(route, &received)?;
     let balancing = view.balancing(index);
     let key = received.sticky_key(balancing.strategy, client);
@@ -91,7 +93,7 @@ async fn forward(
         tried: Tried::default(),
     };
     let endpoint = tries.begin(exchange)?;
-    let body = request_body(service, exchange, &outgoing, route.max_body, incoming).await;
+    let body = request_body(service, exchange, &outgoing, route, incoming).await;
     rewrite(service, &view.snapshot, tries.upstream, endpoint, outgoing, &mut parts);
     exchange.log_request_id(&parts.headers);
     // Boxed, since each function on the way would have room for it.

@@ -95,7 +95,7 @@ fn no_name(name: Option<Value<'_>>) -> Option<()> {
 }
 
 /// RFC 6265 section 4.1.1: a cookie's name is a token, as a header's is.
-fn cookie_name(value: Value<'_>) -> Option<String> {
+pub(super) fn cookie_name(value: Value<'_>) -> Option<String> {
     let name = value.text()?;
     match HeaderName::from_bytes(name.as_bytes()) {
         Ok(_) => Some(name),
@@ -103,7 +103,8 @@ fn cookie_name(value: Value<'_>) -> Option<String> {
     }
 }
 
-fn header_name(value: Value<'_>) -> Option<HeaderName> {
+/// The name of a header, in any case.
+pub(super) fn header_name(value: Value<'_>) -> Option<HeaderName> {
     let name = value.text()?;
     match HeaderName::from_bytes(name.as_bytes()) {
         Ok(name) => Some(name),

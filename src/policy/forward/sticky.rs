@@ -22,13 +22,14 @@ pub fn sticky_value<'a>(key: &HashKey, head: &Head<'a>, client: IpAddr) -> Optio
     value.filter(|value| !value.is_empty())
 }
 
-fn header_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+/// The value of the first header of this name.
+pub fn header_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     headers.get(name).map(|value| value.as_bytes())
 }
 
 /// The value of the first cookie of this name, quotes and all, over every Cookie line: HTTP/2 sends one for each
 /// cookie (RFC 6265 section 4.2.1, RFC 9113 section 8.2.3). Names are compared byte for byte.
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     let lines = headers.get_all(header::COOKIE).into_iter();
     let mut pairs =
         lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
