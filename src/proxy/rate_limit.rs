@@ -1,6 +1,6 @@
 //! Whether a request is within the limits of its route, and what the client is told of them.
 //!
-//! In the fields of draft-ietf-httpapi-ratelimit-headers-10: `RateLimit-Policy` says what is allowed, `RateLimit` what is
+//! In the fields of draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` says what is allowed, `RateLimit` what is
 //! left of it. What the endpoint says of limits of its own stands beside, since the client has to keep to both.
 
 use std::net::IpAddr;
