@@ -13,11 +13,13 @@ pub mod model;
 mod node;
 mod outlier;
 mod problem;
+mod rate_limit;
 pub mod render;
 mod retry;
 mod share;
 mod split;
 mod syntax;
+mod timeouts;
 mod yaml;
 
 #[cfg(test)]

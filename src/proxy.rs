@@ -7,6 +7,7 @@ pub mod exchange;
 pub mod fault;
 pub mod handle;
 pub mod mirror;
+mod rate_limit;
 pub mod received;
 pub mod rewrite;
 pub mod send;

@@ -16,6 +16,7 @@ use crate::policy::availability::{self, Member};
 use crate::policy::balance::Balancer;
 use crate::policy::endpoint::{Candidate, EndpointState};
 use crate::policy::forward::TrustedProxies;
+use crate::policy::rate_limit::Limit;
 use crate::policy::retry::Budget;
 use crate::policy::route::RouteTable;
 use crate::policy::score::Settings;
@@ -89,6 +90,8 @@ pub struct Route {
     pub balancing: Option<Override>,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// How often each client may ask; most routes have none.
+    pub rate_limits: Box<[Arc<Limit>]>,
     /// When a request that failed is sent again, if ever.
     pub retry: Option<Retry>,
     /// Bytes of a request body; `u64::MAX` for no bound.

@@ -18,9 +18,11 @@ pub use super::fault::{Abort, Delay, Fault};
 pub use super::health_check::{GrpcProbe, HealthCheck, HttpProbe, Probe, Statuses};
 pub use super::mirror::Mirror;
 pub use super::outlier::OutlierDetection;
+pub use super::rate_limit::{Per, Rate, RateKey, RateLimit};
 pub use super::retry::{Backoff, Condition, Conditions, Retry};
 pub use super::share::Share;
 pub use super::split::{Branch, Split};
+pub use super::timeouts::{BodyPace, Timeouts};
 
 /// One whole config file.
 #[derive(Debug, Clone, Default)]
@@ -71,6 +73,9 @@ pub struct Listener {
 pub struct Limits {
     /// Open connections on this listener over all workers, 1 or more. Default 10,000.
     pub max_connections: usize,
+    /// Of these, what one client address (of IPv6 its /64) may hold, 1 or more; peers in `trusted_proxies` are not bound
+    /// by it. Default: no bound, since many customers may share one address.
+    pub max_connections_per_client: Option<usize>,
     /// Bytes of a request head, 8 KiB to 1 MiB. Default 64 KiB.
     pub max_header_bytes: usize,
     /// From the first byte of a head to its last, 1 ms to 24 h. Default 10 s.
@@ -83,6 +88,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 10_000,
+            max_connections_per_client: None,
             max_header_bytes: 64 * 1024,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
@@ -296,6 +302,8 @@ pub struct Route {
     pub strategy: Option<Strategy>,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// How often each client may ask, 0 to 4 limits; a request must be within all of them. Default: none.
+    pub rate_limit: Vec<RateLimit>,
     /// When a request that failed is sent again. `None`: never.
     pub retry: Option<Retry>,
     /// Bytes of a request body, 0 to 1 TiB; more is answered 413. `None`: no bound.
@@ -308,24 +316,6 @@ impl Route {
         let branches = self.split.iter().flat_map(|split| &split.branches);
         let one = self.split.is_none().then_some(&self.upstream);
         branches.map(|branch| &branch.upstream).chain(one).map(String::as_str)
-    }
-}
-
-/// `routes[].timeouts`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// From the request head to the last byte of the response, 1 ms to 24 h. Default: no bound.
-    pub request: Option<Duration>,
-    /// For one try, from the request sent whole to the response head, and for its connection; 1 ms to 24 h. Default: no
-    /// bound but the others.
-    pub per_try: Option<Duration>,
-    /// Without a byte moving in either direction once the request is with the endpoint. Default 60 s.
-    pub idle: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self { request: None, per_try: None, idle: Duration::from_secs(60) }
     }
 }
 

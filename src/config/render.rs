@@ -9,7 +9,7 @@ use super::decode::{show_duration, show_size};
 use super::model::{
     AccessLog, Admin, Condition, Config, Connection, Endpoint, ExplainHeader, HashKey, HostPattern,
     LeastResponse, Limits, Listener, LogFormat, LogTarget, PathPattern, Retry, Route, RouteMatch, Secret,
-    Share, Strategy, Timeouts, Upstream, Workers,
+    Share, Strategy, Upstream, Workers,
 };
 use super::yaml;
 
@@ -18,7 +18,9 @@ mod fault;
 mod health_check;
 mod mirror;
 mod outlier;
+mod rate_limit;
 mod split;
+mod timeouts;
 
 /// The config as YAML. A `${` in a value is printed as `$${`, so that it is not taken for a reference.
 pub fn to_yaml(config: &Config) -> String {
@@ -104,9 +106,16 @@ fn workers_doc(workers: Workers) -> Doc {
 }
 
 fn listener_doc(listener: &Listener) -> Doc {
-    let Limits { max_connections, max_header_bytes, header_timeout, idle_timeout } = &listener.limits;
+    let Limits {
+        max_connections,
+        max_connections_per_client,
+        max_header_bytes,
+        header_timeout,
+        idle_timeout,
+    } = &listener.limits;
     let limits = map([
         ("max_connections", whole(*max_connections)),
+        ("max_connections_per_client", max_connections_per_client.map_or_else(|| text("off"), whole)),
         ("max_header_bytes", text(&show_size(*max_header_bytes as u64))),
         ("header_timeout", duration(*header_timeout)),
         ("idle_timeout", duration(*idle_timeout)),
@@ -167,7 +176,7 @@ fn endpoint_doc(endpoint: &Endpoint) -> Doc {
 }
 
 fn route_doc(route: &Route) -> Doc {
-    let (strategy, Timeouts { request, per_try, idle }) = (route.strategy.as_ref(), route.timeouts);
+    let strategy = route.strategy.as_ref();
     optional_map([
         ("name", Some(text(&route.name))),
         ("match", Some(match_doc(&route.matches))),
@@ -176,14 +185,8 @@ fn route_doc(route: &Route) -> Doc {
         ("split_cookie", route.split.as_ref().and_then(split::cookie_doc)),
         ("strategy", strategy.map(|strategy| text(strategy.name()))),
         ("hash", strategy.and_then(Strategy::hash_key).map(hash_doc)),
-        (
-            "timeouts",
-            Some(optional_map([
-                ("request", request.map(duration)),
-                ("per_try", per_try.map(duration)),
-                ("idle", Some(duration(idle))),
-            ])),
-        ),
+        ("timeouts", Some(timeouts::doc(route.timeouts))),
+        ("rate_limit", rate_limit::doc(&route.rate_limit)),
         ("retry", Some(route.retry.as_ref().map_or_else(|| text("off"), retry_doc))),
         ("max_body", route.max_body.map(|bytes| text(&show_size(bytes)))),
         ("mirror", Some(route.mirror.as_ref().map_or_else(|| text("off"), mirror::doc))),

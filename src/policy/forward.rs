@@ -24,7 +24,7 @@ use present::Present;
 
 pub use client::{TrustedProxies, client_address};
 pub use hop_by_hop::requested_upgrade;
-pub use sticky::sticky_value;
+pub use sticky::{header_value, sticky_value};
 
 /// Names a request in the logs of everybody it passes.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -11,12 +11,16 @@ pub enum Reason {
     FaultInjected(StatusCode),
     /// No route takes the request.
     NoRoute,
+    /// The client, or whatever else the route counts, asks too often.
+    RateLimited,
     /// The body is larger than the route's `max_body`.
     BodyTooLarge,
     /// The body ended before it was complete, or was not well-formed.
     BodyIncomplete,
-    /// The body did not arrive within the idle timeout.
+    /// The next piece of the body did not arrive in time.
     BodyTimeout,
+    /// The body came more slowly than the route allows.
+    BodyTooSlow,
     /// No endpoint may take requests.
     NoEndpoint,
     /// The endpoint refused the connection, or cannot be reached.
@@ -27,8 +31,10 @@ pub enum Reason {
     Reset,
     /// The endpoint's response is not HTTP.
     BadResponse,
-    /// No response head within the idle timeout, or the time for one try.
+    /// The endpoint let nothing be heard for the idle timeout.
     ResponseTimeout,
+    /// No response head within the time for one try.
+    PerTryTimeout,
     /// The request took longer than its route allows.
     RequestTimeout,
 }
@@ -40,15 +46,18 @@ impl Reason {
             Self::BadRequest(word, _) => word,
             Self::FaultInjected(_) => "fault_injected",
             Self::NoRoute => "no_route",
+            Self::RateLimited => "rate_limited",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyIncomplete => "body_incomplete",
             Self::BodyTimeout => "body_timeout",
+            Self::BodyTooSlow => "body_too_slow",
             Self::NoEndpoint => "no_endpoint",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
             Self::Reset => "reset",
             Self::BadResponse => "bad_response",
             Self::ResponseTimeout => "response_timeout",
+            Self::PerTryTimeout => "per_try_timeout",
             Self::RequestTimeout => "request_timeout",
         }
     }
@@ -63,15 +72,16 @@ impl Reason {
         match self {
             Self::BadRequest(_, status) | Self::FaultInjected(status) => status,
             Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyIncomplete => StatusCode::BAD_REQUEST,
-            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTimeout | Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
             // A dead endpoint is a dead endpoint, whether it refuses or drops what it is sent.
             Self::ConnectFailed | Self::ConnectTimeout | Self::Reset | Self::BadResponse => {
                 StatusCode::BAD_GATEWAY
             }
-            Self::ResponseTimeout | Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::ResponseTimeout | Self::PerTryTimeout | Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
@@ -81,22 +91,41 @@ impl Reason {
             Self::BadRequest(..) => "The request is not one that may be passed on.",
             Self::FaultInjected(_) => "This route fails some requests on purpose, as a test.",
             Self::NoRoute => "No route takes this request.",
+            Self::RateLimited => "Too many requests; Retry-After says when to come back.",
             Self::BodyTooLarge => "The request body is larger than this route allows.",
             Self::BodyIncomplete => "The request body ended early or is not well-formed.",
             Self::BodyTimeout => "The request body did not arrive in time.",
+            Self::BodyTooSlow => "The request body arrived too slowly.",
             Self::NoEndpoint => "No endpoint of the upstream takes requests.",
             Self::ConnectFailed => "The endpoint cannot be reached.",
             Self::ConnectTimeout => "The endpoint did not accept the connection in time.",
             Self::Reset => "The endpoint closed the connection before it answered.",
             Self::BadResponse => "The endpoint's answer is not valid HTTP.",
-            Self::ResponseTimeout => "The endpoint did not answer in time.",
+            Self::ResponseTimeout | Self::PerTryTimeout => "The endpoint did not answer in time.",
             Self::RequestTimeout => "The request took longer than its route allows.",
         }
     }
 
     /// Whether the rest of the request cannot be trusted to be where it should, so that the connection must close.
     pub fn closes(self) -> bool {
-        matches!(self, Self::BadRequest(..) | Self::BodyTooLarge | Self::BodyIncomplete | Self::BodyTimeout)
+        match self {
+            Self::BadRequest(..)
+            | Self::BodyTooLarge
+            | Self::BodyIncomplete
+            | Self::BodyTimeout
+            | Self::BodyTooSlow => true,
+            Self::NoRoute
+            | Self::RateLimited
+            | Self::NoEndpoint
+            | Self::ConnectFailed
+            | Self::ConnectTimeout
+            | Self::Reset
+            | Self::BadResponse
+            | Self::ResponseTimeout
+            | Self::PerTryTimeout
+            | Self::RequestTimeout
+            | Self::FaultInjected(_) => false,
+        }
     }
 }
 

@@ -98,7 +98,7 @@ pub fn condition_of(reason: Reason, sent: Sent) -> Option<Condition> {
             Some(Condition::ConnectFailure)
         }
         (Reason::Reset, Sent::Maybe | Sent::Yes) => Some(Condition::Reset),
-        (Reason::ResponseTimeout, _) => Some(Condition::Timeout),
+        (Reason::ResponseTimeout | Reason::PerTryTimeout, _) => Some(Condition::Timeout),
         (
             Reason::BadRequest(..)
             | Reason::FaultInjected(_)
@@ -106,6 +106,8 @@ pub fn condition_of(reason: Reason, sent: Sent) -> Option<Condition> {
             | Reason::BodyTooLarge
             | Reason::BodyIncomplete
             | Reason::BodyTimeout
+            | Reason::BodyTooSlow
+            | Reason::RateLimited
             | Reason::NoEndpoint
             // An answer that is not HTTP is one: something understood the request.
             | Reason::BadResponse

@@ -1,15 +1,19 @@
 //! The listeners that are open now, and how a reload gets from them to those of the next config.
 
+use std::hash::RandomState;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::config::{self, Limits};
 use crate::net::listen;
+use crate::policy::clients::{Clients, Counted, TooMany};
+use crate::policy::forward::TrustedProxies;
 use crate::snapshot::Id;
+use crate::telemetry::metrics::Rejected;
 
 /// A listener that is open on every worker.
 #[derive(Debug)]
@@ -26,20 +30,61 @@ pub struct Bound {
     pub limits: ArcSwap<Limits>,
     /// Connections open now, over all workers.
     pub open: AtomicUsize,
-    /// Connections closed unserved because there were too many.
-    pub rejected: AtomicU64,
+    /// The connections of each client, since they are bounded.
+    clients: ArcSwapOption<Clients>,
+    /// Closed unserved because there were too many.
+    full: AtomicU64,
+    /// Closed unserved because their client had too many.
+    over: AtomicU64,
 }
 
 impl Bound {
-    /// Counts a connection in, unless the listener is full.
-    pub fn admit(self: &Arc<Self>) -> Option<Seat> {
-        let most = self.limits.load().max_connections;
-        if self.open.fetch_add(1, Ordering::Relaxed) < most {
-            return Some(Seat(Arc::clone(self)));
+    /// Counts a connection in, unless the listener is full, or its client has as many as it may.
+    pub fn admit(self: &Arc<Self>, client: IpAddr, trusted: &TrustedProxies) -> Option<Seat> {
+        let limits = self.limits.load();
+        if self.open.fetch_add(1, Ordering::Relaxed) >= limits.max_connections {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            self.full.fetch_add(1, Ordering::Relaxed);
+            return None;
         }
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        self.rejected.fetch_add(1, Ordering::Relaxed);
-        None
+        let mut seat = Seat { bound: Arc::clone(self), counted: None };
+        if let Some(most) = limits.max_connections_per_client {
+            // Dropping the seat counts the connection out again.
+            seat.counted = self.count(client, most, trusted).ok()?;
+        }
+        Some(seat)
+    }
+
+    /// Connections closed unserved so far.
+    pub fn rejected(&self) -> Rejected {
+        Rejected {
+            by_listener: self.full.load(Ordering::Relaxed),
+            by_client: self.over.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A trusted proxy speaks for many clients.
+    fn count(
+        &self,
+        client: IpAddr,
+        most: usize,
+        trusted: &TrustedProxies,
+    ) -> Result<Option<Counted>, TooMany> {
+        let clients = self.clients.load();
+        let Some(clients) = clients.as_ref().filter(|_| !trusted.contains(client)) else { return Ok(None) };
+        let counted = clients.admit(client, most);
+        self.over.fetch_add(u64::from(counted.is_err()), Ordering::Relaxed);
+        counted.map(Some)
+    }
+
+    /// Takes over the limits of a config. Clients are counted from the first one on that bounds them, and what is
+    /// counted stays counted.
+    fn limit(&self, limits: &Limits) {
+        if limits.max_connections_per_client.is_some() && self.clients.load().is_none() {
+            let clients = Clients::with_room_for(limits.max_connections, RandomState::new());
+            self.clients.store(Some(Arc::new(clients)));
+        }
+        self.limits.store(Arc::new(limits.clone()));
     }
 
     fn is(&self, config: &config::Listener) -> bool {
@@ -51,11 +96,15 @@ impl Bound {
 
 /// A connection's place among those a listener may hold.
 #[derive(Debug)]
-pub struct Seat(Arc<Bound>);
+pub struct Seat {
+    bound: Arc<Bound>,
+    /// Its place among those of its client, where these are bounded.
+    counted: Option<Counted>,
+}
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.bound.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -119,7 +168,7 @@ pub fn plan(
 pub fn retune(listeners: &[config::Listener], open: &[Arc<Bound>]) {
     for (config, bound) in listeners.iter().zip(open) {
         if **bound.limits.load() != config.limits {
-            bound.limits.store(Arc::new(config.limits.clone()));
+            bound.limit(&config.limits);
         }
         if **bound.name.load() != config.name {
             bound.name.store(Arc::new(config.name.clone()));
@@ -139,7 +188,10 @@ fn bind(config: &config::Listener, open: &[Arc<Bound>], workers: usize) -> Resul
         address,
         limits: ArcSwap::from_pointee(config.limits.clone()),
         open: AtomicUsize::new(0),
-        rejected: AtomicU64::new(0),
+        clients: ArcSwapOption::empty(),
+        full: AtomicU64::new(0),
+        over: AtomicU64::new(0),
     };
+    bound.limit(&config.limits);
     Ok(Opened { bound: Arc::new(bound), sockets })
 }

@@ -157,7 +157,7 @@ impl Control {
             listeners: listeners.iter().map(|bound| (bound.id, bound.name.load().to_string())).collect(),
             connections: listeners.iter().map(|bound| bound.open.load(Ordering::Relaxed)).collect(),
             checks: Arc::clone(self.checks.records()),
-            connections_rejected: listeners.iter().map(|bound| bound.rejected.load(Ordering::Relaxed)).sum(),
+            connections_rejected: listeners.iter().map(|bound| bound.rejected()).collect(),
         }
     }
 

@@ -232,7 +232,7 @@ impl Floor {
         stream: TcpStream,
         peer: SocketAddr,
     ) -> Option<Rc<Connection>> {
-        let seat = bound.admit()?;
+        let seat = bound.admit(peer.ip(), &self.worker.view().snapshot.trusted)?;
         let limits = bound.limits.load();
         let waits = Waits { idle: limits.idle_timeout, header: limits.header_timeout };
         stream.set_nodelay(true).ok()?;

@@ -189,7 +189,7 @@ impl Exchange {
         self.record.status = reason.status().as_u16();
         self.record.reason = Some(reason);
         self.record.bytes_out = body_bytes;
-        self.record.outcome = blame(reason);
+        self.record.outcome = self.blame(reason);
         self.sample(None);
         // The client may still be sending; a reset would overtake the answer.
         self.connection.linger_on_close();
@@ -206,6 +206,8 @@ impl Exchange {
     pub fn response_failed(&mut self, error: &DownloadError) {
         self.record.truncated = true;
         match error {
+            // It was cut off because of what the client sent.
+            DownloadError::Endpoint(_) if self.upload_failed() => {}
             DownloadError::Endpoint(_) | DownloadError::TimedOut(Expired::EndpointIdle | Expired::Try) => {
                 self.record.outcome = Outcome::Failure;
                 self.sample(None);
@@ -233,6 +235,11 @@ impl Exchange {
     /// Whether the whole request has been passed on.
     pub fn upload_finished(&self) -> bool {
         self.deadlines.upload_finished()
+    }
+
+    /// Whether the request broke off, or was more than is allowed.
+    fn upload_failed(&self) -> bool {
+        self.upload().is_some_and(|upload| upload.failure.get().is_some())
     }
 
     /// The progress of the request's body, if it has one.
@@ -281,6 +288,12 @@ impl Exchange {
         }
     }
 
+    fn blame(&self, reason: Reason) -> Outcome {
+        let own =
+            reason != Reason::RequestTimeout || self.deadlines.were_the_endpoint_s(self.worker.timers.now());
+        if own { blame(reason) } else { Outcome::Neutral }
+    }
+
     fn close_record(&mut self) {
         if let Some(upload) = self.upload() {
             self.record.bytes_in = upload.bytes.get();
@@ -322,6 +335,7 @@ fn blame(reason: Reason) -> Outcome {
         | Reason::Reset
         | Reason::BadResponse
         | Reason::ResponseTimeout
+        | Reason::PerTryTimeout
         | Reason::RequestTimeout => Outcome::Failure,
         Reason::BadRequest(..)
         | Reason::FaultInjected(_)
@@ -329,6 +343,8 @@ fn blame(reason: Reason) -> Outcome {
         | Reason::BodyTooLarge
         | Reason::BodyIncomplete
         | Reason::BodyTimeout
+        | Reason::BodyTooSlow
+        | Reason::RateLimited
         | Reason::NoEndpoint => Outcome::Neutral,
     }
 }

@@ -13,6 +13,7 @@ use super::choose::Chosen;
 use super::exchange::Exchange;
 use super::fault;
 use super::mirror;
+use super::rate_limit;
 use super::received::Received;
 use super::rewrite::rewrite;
 use super::send::request_body;
@@ -77,6 +78,7 @@ async fn forward(
     let index = find_route(&view, &received)?;
     let route = &view.snapshot.routes[index];
     exchange.routed(route);
+    rate_limit::check(&route.rate_limits, received.head().headers, client, exchange.ready(), told)?;
     if let Some(fault) = &route.fault {
         // Boxed, as it is rare: the future of every request would be as large.
         Box::pin(fault::inject(&service.worker, exchange, fault, &parts.headers)).await?;
@@ -100,7 +102,7 @@ async fn forward(
         tried: Tried::default(),
     };
     let endpoint = tries.begin(exchange)?;
-    let body = request_body(service, exchange, &outgoing, route.max_body, incoming).await;
+    let body = request_body(service, exchange, &outgoing, route, incoming).await;
     chosen.forget(&mut parts.headers);
     rewrite(service, &view.snapshot, tries.upstream, endpoint, outgoing, &mut parts);
     exchange.log_request_id(&parts.headers);

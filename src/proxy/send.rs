@@ -13,6 +13,7 @@ use super::received::Outgoing;
 use crate::net::pool::{ConnectError, Lease, Pool};
 use crate::policy::head::Framing;
 use crate::policy::reason::{Reason, Sent};
+use crate::snapshot::Route;
 
 /// One try without an answer.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub async fn request_body(
     service: &Service,
     exchange: &mut Exchange,
     outgoing: &Outgoing,
-    max: u64,
+    route: &Route,
     incoming: Incoming,
 ) -> RequestBody {
     if matches!(outgoing.body, Framing::None | Framing::Length(0)) {
@@ -50,7 +51,7 @@ pub async fn request_body(
     }
     let progress = Rc::new(Progress::default());
     exchange.uploads(Rc::clone(&progress));
-    let mut upload = Upload::new(incoming, max, progress, Rc::clone(&service.connection));
+    let mut upload = Upload::new(incoming, route, progress, Rc::clone(&service.connection));
     if !outgoing.expects_continue {
         // Reading a body tells the client to go on: not before an endpoint takes it.
         upload.prefetch().await;
@@ -117,8 +118,8 @@ fn no_connection(error: &ConnectError) -> Reason {
 
 fn no_connection_in_time(expired: Expired) -> Reason {
     match expired {
-        Expired::Try => Reason::ConnectTimeout,
-        Expired::Client | Expired::EndpointIdle | Expired::Request => expired.reason(),
+        Expired::Try | Expired::EndpointIdle => Reason::ConnectTimeout,
+        Expired::Client | Expired::Request => expired.reason(),
     }
 }
 
@@ -127,6 +128,7 @@ fn broken_off(exchange: &Exchange, error: &hyper::Error, reused: bool) -> Failed
     let failure = exchange.upload().and_then(|upload| upload.failure.get());
     match failure {
         Some(Failure::Incomplete) => Failed::sent(Reason::BodyIncomplete, Sent::Maybe, reused),
+        Some(Failure::TooSlow) => Failed::sent(Reason::BodyTooSlow, Sent::Maybe, reused),
         Some(Failure::TooLarge) => Failed::sent(Reason::BodyTooLarge, Sent::Maybe, reused),
         None if error.is_parse() => Failed::sent(Reason::BadResponse, Sent::Yes, reused),
         None => Failed::sent(Reason::Reset, Sent::Maybe, reused),

@@ -2,6 +2,11 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+/// What is left of a limit (draft-ietf-httpapi-ratelimit-headers).
+pub static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// What a limit allows (the same).
+pub static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
 /// What is to be added to the answer of one request. Takes no memory while there is nothing.
 #[derive(Debug, Default)]
 pub struct Told(Vec<(HeaderName, HeaderValue)>);
@@ -13,15 +18,15 @@ impl Told {
         self.0.push((name, value));
     }
 
-    /// Says it beside what is there under this name: a cookie.
+    /// Says it beside what is there under this name: a cookie, a limit.
     pub fn add(&mut self, name: HeaderName, value: HeaderValue) {
         self.0.push((name, value));
     }
 
-    /// Adds everything to an answer. What was set replaces what the endpoint says, save cookies, which are added.
+    /// Adds everything to an answer. What was set replaces what the endpoint says, save cookies and limits, which are added.
     pub fn apply(self, headers: &mut HeaderMap) {
         for (name, value) in self.0 {
-            if name == http::header::SET_COOKIE {
+            if name == http::header::SET_COOKIE || name == RATELIMIT || name == RATELIMIT_POLICY {
                 headers.append(name, value);
             } else {
                 headers.insert(name, value);

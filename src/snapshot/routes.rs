@@ -1,11 +1,14 @@
 //! The routes of a snapshot, and the balancers of those that have a strategy of their own.
 
 use std::collections::HashMap;
+use std::hash::RandomState;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Fault, Id, Mirror, Override, Route, Snapshot, Split, Upstream};
-use crate::config::{self, Config, Strategy};
+use crate::config::{self, Config, RateLimit, Strategy};
 use crate::policy::balance::Balancer;
+use crate::policy::rate_limit::Limit;
 
 /// All routes, in file order. What outlives a config is found again by the route's name.
 pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Option<&Snapshot>) -> Vec<Route> {
@@ -26,11 +29,22 @@ pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Opti
             fault: Fault::build(route, carried),
             balancing: route.strategy.as_ref().map(|strategy| overrides.of(strategy, upstream, carried)),
             timeouts: route.timeouts,
+            rate_limits: rate_limits(&route.rate_limit, carried),
             retry: route.retry,
             max_body: route.max_body.unwrap_or(u64::MAX),
         }
     };
     config.routes.iter().map(build).collect()
+}
+
+/// A limit that the route had already goes on from where it was: a reload gives nobody a new burst.
+fn rate_limits(limits: &[RateLimit], carried: Option<&Route>) -> Box<[Arc<Limit>]> {
+    let known = |config: &RateLimit| {
+        let before = carried.iter().flat_map(|route| &route.rate_limits);
+        before.into_iter().find(|limit| limit.config() == config).cloned()
+    };
+    let new = |config: &RateLimit| Arc::new(Limit::new(config.clone(), RandomState::new(), Instant::now()));
+    limits.iter().map(|config| known(config).unwrap_or_else(|| new(config))).collect()
 }
 
 /// The balancers of routes so far. One for each upstream and kind of strategy, so that a thousand routes with

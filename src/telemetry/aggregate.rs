@@ -13,6 +13,7 @@ mod outlier;
 use super::record::{Record, Retry, Sample};
 use super::recorder::Batch;
 use crate::policy::outlier::Outliers;
+use crate::policy::reason::Reason;
 use crate::policy::score::{EndpointRecord, Outcome, Pool, Sample as Learned, Score};
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
 
@@ -87,6 +88,8 @@ pub struct RouteFigures {
     pub codes: [u64; 6],
     /// From request head to the end of the response.
     pub duration: Durations,
+    /// Those that were over a rate limit.
+    pub rate_limited: u64,
     /// Bytes of request bodies.
     pub bytes_in: u64,
     /// Bytes of response bodies.
@@ -343,6 +346,7 @@ impl RouteFigures {
     fn add(&mut self, record: &Record) {
         let class = if record.status == 499 { 0 } else { usize::from(record.status / 100).min(5) };
         self.codes[class] += 1;
+        self.rate_limited += u64::from(record.reason == Some(Reason::RateLimited));
         self.duration.add(record.total);
         self.bytes_in += record.bytes_in;
         self.bytes_out += record.bytes_out;

@@ -8,6 +8,11 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+mod rate_limit;
+mod rejected;
+
+pub use rejected::Rejected;
+
 use super::aggregate::{BUCKETS, Durations, EndpointFigures, Figures, PoolFigures, RouteFigures, Shared};
 use super::health::Records;
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
@@ -30,8 +35,8 @@ pub struct Process {
     pub listeners: Vec<(Id, String)>,
     /// Open connections of each of them.
     pub connections: Vec<usize>,
-    /// Connections closed unserved because the listener was at its limit.
-    pub connections_rejected: u64,
+    /// Connections of each of them that were closed unserved.
+    pub connections_rejected: Vec<Rejected>,
     /// What the health checks have found.
     pub checks: Records,
 }
@@ -60,6 +65,8 @@ impl Collector for Scrape {
     fn encode(&self, mut out: DescriptorEncoder<'_>) -> fmt::Result {
         let figures = self.figures.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         self.process(&mut out)?;
+        rejected::encode(&self.process, &mut out)?;
+        rate_limit::encode(&self.snapshot, &figures, &mut out)?;
         self.totals(&mut out, &figures)?;
         self.listeners(&mut out, &figures)?;
         self.routes(&mut out, &figures)?;
@@ -76,8 +83,6 @@ impl Scrape {
         gauge(out, "config_generation", "Number of the config in force", self.snapshot.generation)?;
         counter(out, "reloads", "Configs that took effect after the first", self.process.reloads)?;
         counter(out, "reloads_refused", "Configs that were refused", self.process.reloads_refused)?;
-        let help = "Connections closed unserved because their listener was full";
-        counter(out, "connections_rejected", help, self.process.connections_rejected)?;
         let dropped = self.snapshot.access_log.as_ref().map_or(0, |log| log.dropped());
         counter(out, "access_log_dropped_buffers", "Buffers of access log lines that were dropped", dropped)
     }

@@ -104,7 +104,8 @@ fn the_config_is_shown_with_its_defaults_spelled_out() {
     assert_eq!(page["generation"], 1);
     let config = &page["config"];
     let limits = json!({
-        "max_connections": 10000, "max_header_bytes": "64KiB", "header_timeout": "10s", "idle_timeout": "75s",
+        "max_connections": 10000, "max_connections_per_client": "off", "max_header_bytes": "64KiB",
+        "header_timeout": "10s", "idle_timeout": "75s",
     });
     assert_eq!(config["listeners"]["web"]["limits"], limits);
     let shop = &config["upstreams"]["shop"];
@@ -229,7 +230,7 @@ fn metrics_are_openmetrics_with_bounded_labels() {
     assert_eq!(answer.header("content-type"), Some(kind));
     assert!(!answer.text().contains("secret-path") && !answer.text().contains("evil"));
     let metrics = proxy.metrics();
-    let labels = ["code", "endpoint", "le", "listener", "reason", "route", "upstream"];
+    let labels = ["cause", "code", "endpoint", "le", "listener", "reason", "route", "upstream"];
     assert!(metrics.labels().iter().all(|label| labels.contains(label)), "{:?}", metrics.labels());
     for (family, kind) in &metrics.families {
         assert!(family.starts_with("tillgate_"), "{family}");

@@ -99,7 +99,12 @@ pub(super) fn limits(route: &Route, report: &mut Report) {
     let request = route.timeouts.request.map_or("unbounded".to_owned(), show_duration);
     let per_try = route.timeouts.per_try.map(|per_try| format!(", per try {}", show_duration(per_try)));
     let (per_try, idle) = (per_try.unwrap_or_default(), show_duration(route.timeouts.idle));
-    report.line("timeouts", format!("request {request}{per_try}, idle {idle}"));
+    let body_idle = Some(route.timeouts.body_idle).filter(|body_idle| *body_idle != route.timeouts.idle);
+    let body_idle = body_idle.map(|idle| format!(", body idle {}", show_duration(idle))).unwrap_or_default();
+    report.line("timeouts", format!("request {request}{per_try}, idle {idle}{body_idle}"));
+    for limit in &route.rate_limit {
+        report.line("rate limit", format!("{} by {}, {} at once", limit.rate, limit.key, limit.burst));
+    }
     report.line("retry", route.retry.as_ref().map_or("off".to_owned(), retry));
     if let Some(bytes) = route.max_body {
         report.line("max body", show_size(bytes));

@@ -50,6 +50,7 @@ fn limits(value: Value<'_>) -> Option<Limits> {
     let default = Limits::default();
     let limits = Limits {
         max_connections: fields.get("max_connections", at_least_one).unwrap_or(default.max_connections),
+        max_connections_per_client: fields.get("max_connections_per_client", per_client).flatten(),
         max_header_bytes: fields.get("max_header_bytes", header_bytes).unwrap_or(default.max_header_bytes),
         header_timeout: fields.get("header_timeout", timeout).unwrap_or(default.header_timeout),
         idle_timeout: fields.get("idle_timeout", timeout).unwrap_or(default.idle_timeout),
@@ -65,6 +66,15 @@ pub(super) fn timeout(value: Value<'_>) -> Option<Duration> {
 
 fn at_least_one(value: Value<'_>) -> Option<usize> {
     value.whole(1..=u64::from(u32::MAX)).and_then(|number| usize::try_from(number).ok())
+}
+
+/// `Some(None)` for `off`, and for 0, which says the same.
+fn per_client(value: Value<'_>) -> Option<Option<usize>> {
+    if value.is_off() {
+        return Some(None);
+    }
+    let most = value.whole(0..=u64::from(u32::MAX)).and_then(|number| usize::try_from(number).ok())?;
+    Some((most > 0).then_some(most))
 }
 
 fn header_bytes(value: Value<'_>) -> Option<usize> {

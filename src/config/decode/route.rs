@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::fields::Fields;
-use super::listener::timeout;
 use super::value::{Value, nearest};
-use super::{check_name, fault, mirror, retry, route_match, split, strategy};
+use super::{check_name, fault, mirror, rate_limit, retry, route_match, split, strategy, timeouts};
 use crate::config::excerpt::quoted;
-use crate::config::model::{Retry, Route, Timeouts};
+use crate::config::model::{Retry, Route};
 use crate::config::node::Ordinal;
 
 /// Parts of a route that later work brings.
@@ -28,7 +27,9 @@ pub(super) fn all(value: Value<'_>, upstreams: Option<&BTreeSet<String>>) -> Opt
         let route = one(item, i + 1, upstreams, &mut names)?;
         Some((route, item.key_at))
     });
-    Some(routes.collect())
+    let routes: Vec<_> = routes.collect();
+    rate_limit::check_total(value, &routes);
+    Some(routes)
 }
 
 fn one(
@@ -51,7 +52,8 @@ fn one(
     };
     let strategy = strategy::read(&mut fields, None);
     fields.not_yet(&NOT_YET);
-    let timeouts = fields.get("timeouts", timeouts).unwrap_or_default();
+    let timeouts = fields.get("timeouts", timeouts::read).unwrap_or_default();
+    let rate_limit = fields.get("rate_limit", rate_limit::read).unwrap_or_default();
     let retry = fields.take("retry").map_or(Some(Some(Retry::default())), retry::read);
     let max_body = fields.get("max_body", |value| value.size(BODY_BYTES));
     let mirror = fields.take("mirror").map_or(Some(None), |value| mirror::read(value, &read));
@@ -66,6 +68,7 @@ fn one(
         fault: fault?,
         strategy: strategy?,
         timeouts,
+        rate_limit,
         retry: retry?,
         max_body,
     })
@@ -103,13 +106,4 @@ fn upstream(value: Value<'_>, names: &BTreeSet<String>) -> Option<String> {
         None => format!("there is {}", known[..known.len().min(10)].join(", ")),
     };
     value.refuse_hint(format!("there is no upstream {}", quoted(&name)), hint)
-}
-
-fn timeouts(value: Value<'_>) -> Option<Timeouts> {
-    let mut fields = Fields::open(value)?;
-    let request = fields.get("request", timeout);
-    let idle = fields.get("idle", timeout).unwrap_or(Timeouts::default().idle);
-    let per_try = fields.get("per_try", timeout);
-    fields.close();
-    Some(Timeouts { request, per_try, idle })
 }

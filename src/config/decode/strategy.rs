@@ -103,6 +103,7 @@ pub(super) fn cookie_name(value: Value<'_>) -> Option<String> {
     }
 }
 
+/// The name of a header, in any case.
 pub(super) fn header_name(value: Value<'_>) -> Option<HeaderName> {
     let name = value.text()?;
     match HeaderName::from_bytes(name.as_bytes()) {

@@ -4,8 +4,8 @@ use http::Method;
 
 use super::{good, read, route, upstream};
 use crate::config::{
-    AccessLog, Admin, Backoff, Condition, HashKey, Host, HostPattern, LogFormat, LogTarget, Normalize,
-    PathPattern, Retry, Strategy, Timeouts, Workers,
+    AccessLog, Admin, Backoff, BodyPace, Condition, HashKey, Host, HostPattern, LogFormat, LogTarget,
+    Normalize, PathPattern, Retry, Strategy, Timeouts, Workers,
 };
 
 #[test]
@@ -29,7 +29,13 @@ fn the_smallest_config_has_the_documented_defaults() {
     assert_eq!(config.routes[0].name, "route-1");
     assert_eq!(
         config.routes[0].timeouts,
-        Timeouts { request: None, per_try: None, idle: Duration::from_secs(60) }
+        Timeouts {
+            request: None,
+            per_try: None,
+            idle: Duration::from_secs(60),
+            body_idle: Duration::from_secs(60),
+            pace: Some(BodyPace::default()),
+        }
     );
 }
 
@@ -68,6 +74,8 @@ fn units_mean_what_they_say() {
         request: Some(Duration::from_millis(250)),
         per_try: Some(Duration::from_secs(9)),
         idle: Duration::from_secs(120),
+        body_idle: Duration::from_secs(120),
+        ..Timeouts::default()
     };
     assert_eq!(config.routes[0].timeouts, wanted);
     assert_eq!(config.routes[0].max_body, Some(10 * 1024 * 1024));

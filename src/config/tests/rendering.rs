@@ -32,6 +32,16 @@ fn what_is_printed_reads_back_to_the_same_config() {
         survives(&upstream(&format!("strategy: consistent_hash\nhash: {{ {hash} }}")));
     }
     survives(&route("strategy: p2c"));
+    survives(&route("rate_limit: { key: client_ip, rate: 100/s, burst: 50 }"));
+    survives(&route(
+        "rate_limit: [ { key: { header: X-Api-Key }, rate: 60/m, max_keys: 2000 }, { key: { cookie: s }, rate: 1/h } ]",
+    ));
+    survives(&route("timeouts: { idle: 5s, body_idle: 3s, min_body_rate: 1KiB, body_grace: 1s }"));
+    survives(&route("timeouts: { min_body_rate: off }"));
+    for most in ["off", "0", "7"] {
+        let limits = format!("8080\", limits: {{ max_connections_per_client: {most} }} }}");
+        survives(&MINIMAL.replace("8080\" }", &limits));
+    }
     survives(&route("retry: off\ntimeouts: { per_try: 3s }"));
     survives(&route("retry: { on: [429, timeout, reset, 504], backoff: { base: 1ms }, max_body: 1000 }"));
     survives(&route("strategy: consistent_hash\nhash: { on: header, name: X-A }"));
@@ -79,7 +89,11 @@ fn every_default_is_spelled_out() {
     assert_eq!(json["upstreams"]["shop"]["least_response"]["normalize"], "route");
     assert_eq!(json["upstreams"]["shop"]["slow_start"], "off");
     assert_eq!(json["upstreams"]["shop"]["endpoints"][0]["weight"], 1);
+    assert_eq!(json["listeners"]["web"]["limits"]["max_connections_per_client"], "off");
     assert_eq!(json["routes"][0]["timeouts"]["idle"], "1m");
+    assert_eq!(json["routes"][0]["timeouts"]["body_idle"], "1m");
+    assert_eq!(json["routes"][0]["timeouts"]["min_body_rate"], "500");
+    assert_eq!(json["routes"][0]["timeouts"]["body_grace"], "20s");
     assert_eq!(json["routes"][0]["retry"]["attempts"], 2);
     assert_eq!(json["routes"][0]["retry"]["backoff"]["max"], "250ms");
     assert_eq!(json["admin"]["address"], "127.0.0.1:9900");

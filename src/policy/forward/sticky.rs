@@ -23,7 +23,8 @@ pub fn sticky_value<'a>(key: &HashKey, head: &Head<'a>, client: IpAddr) -> Optio
     value.filter(|value| !value.is_empty())
 }
 
-fn header_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+/// The value of the first header of this name.
+pub fn header_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     headers.get(name).map(|value| value.as_bytes())
 }
 

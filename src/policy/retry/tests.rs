@@ -111,10 +111,12 @@ fn a_reset_before_the_first_byte_is_a_connection_that_failed() {
         (Reason::Reset, Sent::None, Some(Condition::ConnectFailure)),
         (Reason::Reset, Sent::Maybe, Some(Condition::Reset)),
         (Reason::ResponseTimeout, Sent::Maybe, Some(Condition::Timeout)),
+        (Reason::PerTryTimeout, Sent::Maybe, Some(Condition::Timeout)),
         (Reason::RequestTimeout, Sent::Maybe, None),
         (Reason::BadResponse, Sent::Yes, None),
         (Reason::BodyIncomplete, Sent::Maybe, None),
         (Reason::BodyTimeout, Sent::Maybe, None),
+        (Reason::BodyTooSlow, Sent::Maybe, None),
         (Reason::BodyTooLarge, Sent::Maybe, None),
         (Reason::NoEndpoint, Sent::None, None),
     ];

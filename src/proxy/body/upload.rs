@@ -14,6 +14,8 @@ use hyper::body::Incoming;
 
 use super::{ready_soon, with_first};
 use crate::net::downstream::Connection;
+use crate::policy::pace::Pace;
+use crate::snapshot::Route;
 
 /// What became of a request body, shared between the connection that sends it and the request that waits.
 #[derive(Debug, Default)]
@@ -24,10 +26,17 @@ pub struct Progress {
     pub moved: Cell<Option<Instant>>,
     /// When the last frame was passed on.
     pub finished: Cell<Option<Instant>>,
-    /// Whether the next frame is the client's to send, rather than the endpoint's to take.
-    pub waits_for_client: Cell<bool>,
+    /// Since when the next frame has been the client's to send; `None` while it is the endpoint's to take.
+    pub waits_since: Cell<Option<Instant>>,
     /// Why it stopped early, if it did.
     pub failure: Cell<Option<Failure>>,
+}
+
+impl Progress {
+    /// Whether nobody has asked for any of it.
+    pub fn is_untouched(&self) -> bool {
+        self.moved.get().is_none() && self.waits_since.get().is_none()
+    }
 }
 
 /// Why a request body stopped early.
@@ -37,6 +46,8 @@ pub enum Failure {
     Incomplete,
     /// More bytes than the route allows.
     TooLarge,
+    /// Fewer bytes a second than the route allows.
+    TooSlow,
 }
 
 impl fmt::Display for Failure {
@@ -44,6 +55,7 @@ impl fmt::Display for Failure {
         f.write_str(match self {
             Self::Incomplete => "the request body ended early",
             Self::TooLarge => "the request body is too large",
+            Self::TooSlow => "the request body comes too slowly",
         })
     }
 }
@@ -56,15 +68,22 @@ pub struct Upload {
     first: Option<Result<Frame<Bytes>, hyper::Error>>,
     incoming: Incoming,
     allowed: u64,
+    pace: Pace,
     progress: Rc<Progress>,
     connection: Rc<Connection>,
 }
 
 impl Upload {
-    /// Streams `incoming`, at most `max` bytes of it, and tells `progress`.
-    pub fn new(incoming: Incoming, max: u64, progress: Rc<Progress>, connection: Rc<Connection>) -> Self {
+    /// Streams `incoming` within the bounds of `route`, and tells `progress`.
+    pub fn new(
+        incoming: Incoming,
+        route: &Route,
+        progress: Rc<Progress>,
+        connection: Rc<Connection>,
+    ) -> Self {
         connection.upload_started();
-        Self { first: None, incoming, allowed: max, progress, connection }
+        let (allowed, pace) = (route.max_body, Pace::new(route.timeouts.pace));
+        Self { first: None, incoming, allowed, pace, progress, connection }
     }
 
     /// Takes the first frame in if it is there already, so that head and body leave in one write.
@@ -91,20 +110,29 @@ impl Upload {
             None => Pin::new(&mut self.incoming).poll_frame(cx),
             first => Poll::Ready(first),
         };
-        self.progress.waits_for_client.set(next.is_pending());
+        if next.is_pending() {
+            self.wait();
+        }
         next.map(|frame| frame.map(|frame| frame.map_err(|_| Failure::Incomplete)))
     }
 
-    fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), Failure> {
+    fn wait(&self) {
+        let since = self.progress.waits_since.get();
+        self.progress.waits_since.set(since.or_else(|| Some(Instant::now())));
+    }
+
+    fn count(&mut self, frame: &Frame<Bytes>, now: Instant) -> Result<(), Failure> {
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
         self.allowed = self.allowed.checked_sub(bytes).ok_or(Failure::TooLarge)?;
         self.progress.bytes.set(self.progress.bytes.get() + bytes);
-        Ok(())
+        let keeps = self.pace.keeps(bytes, self.progress.waits_since.take(), now);
+        // Nobody is held by a body that is here.
+        if keeps || self.incoming.is_end_stream() { Ok(()) } else { Err(Failure::TooSlow) }
     }
 
     fn pass(&mut self, frame: Result<Frame<Bytes>, Failure>) -> Result<Frame<Bytes>, Failure> {
-        let passed = frame.and_then(|frame| self.count(&frame).map(|()| frame));
         let now = Instant::now();
+        let passed = frame.and_then(|frame| self.count(&frame, now).map(|()| frame));
         match &passed {
             Ok(_) => self.progress.moved.set(Some(now)),
             Err(failure) => self.progress.failure.set(Some(*failure)),

@@ -27,7 +27,8 @@ impl Expired {
     pub fn reason(self) -> Reason {
         match self {
             Self::Client => Reason::BodyTimeout,
-            Self::EndpointIdle | Self::Try => Reason::ResponseTimeout,
+            Self::EndpointIdle => Reason::ResponseTimeout,
+            Self::Try => Reason::PerTryTimeout,
             Self::Request => Reason::RequestTimeout,
         }
     }
@@ -70,6 +71,14 @@ impl Deadlines {
         self.last = now;
     }
 
+    /// Whether the endpoint had at least half of the time for the whole request to itself. A client that uploads slowly,
+    /// or endpoints that were asked before, may have used up the rest.
+    pub(super) fn were_the_endpoint_s(&self, now: Instant) -> bool {
+        let its_turn = self.tried.map_or(now, |tried| tried.max(self.last_move()));
+        let own = now.saturating_duration_since(its_turn);
+        self.timeouts.request.is_some_and(|whole| own >= whole / 2)
+    }
+
     /// What is left of the time for the whole request, where that is bounded.
     pub(super) fn left(&self, now: Instant) -> Option<Duration> {
         self.timeouts.request.map(|whole| (self.started + whole).saturating_duration_since(now))
@@ -110,17 +119,29 @@ impl Deadlines {
 
     /// The next point in time at which something may have expired.
     fn deadline(&self) -> Instant {
-        let idle = self.last_move() + self.timeouts.idle;
         let whole = self.timeouts.request.map(|whole| self.started + whole);
-        [whole, self.try_deadline()].into_iter().flatten().fold(idle, Instant::min)
+        [whole, self.try_deadline()].into_iter().flatten().fold(self.idle_deadline(), Instant::min)
+    }
+
+    /// While it is not the client's turn, the next look is due no later than the client could be late.
+    fn idle_deadline(&self) -> Instant {
+        let idle = self.last_move() + self.timeouts.idle;
+        match self.waits_for_client() {
+            _ if !self.tries() => idle,
+            Some(since) => since + self.timeouts.body_idle,
+            None if self.upload_finished() => idle,
+            None => idle.min(self.timers.now() + self.timeouts.body_idle),
+        }
     }
 
     /// A try counts from when the request was sent whole. While it is not, the next look is due no later than it could
-    /// be: nobody says when the last of it has gone.
+    /// be: nobody says when the last of it has gone. A body that nobody has asked for waits for a connection, and that is
+    /// the try's own time.
     fn try_deadline(&self) -> Option<Instant> {
         let (tried, per_try) = (self.tried?, self.timeouts.per_try?);
         let since = match &self.upload {
             None => tried,
+            Some(upload) if upload.is_untouched() => tried,
             Some(upload) => upload.finished.get().unwrap_or_else(|| self.timers.now()).max(tried),
         };
         Some(since + per_try)
@@ -128,20 +149,34 @@ impl Deadlines {
 
     fn expired(&self, now: Instant) -> Option<Expired> {
         let whole = self.timeouts.request.is_some_and(|whole| now >= self.started + whole);
-        let idle = now >= self.last_move() + self.timeouts.idle;
+        let idle = self.is_idle(now);
         let one = self.try_deadline().is_some_and(|deadline| now >= deadline);
         match (whole, idle || one) {
             (false, false) => None,
-            _ if self.waits_for_client() => Some(Expired::Client),
+            _ if self.waits_for_client().is_some() => Some(Expired::Client),
             (true, _) => Some(Expired::Request),
             (false, true) if one => Some(Expired::Try),
             (false, true) => Some(Expired::EndpointIdle),
         }
     }
 
-    fn waits_for_client(&self) -> bool {
-        let waits = self.upload.as_ref().is_some_and(|upload| upload.waits_for_client.get());
-        waits && !self.upload_finished()
+    /// An endpoint that has begun to answer may have all it wants of the request: then either side may move.
+    fn is_idle(&self, now: Instant) -> bool {
+        match self.waits_for_client().filter(|_| self.tries()) {
+            Some(since) => now >= since + self.timeouts.body_idle,
+            None => now >= self.last_move() + self.timeouts.idle,
+        }
+    }
+
+    /// Whether a response head is waited for.
+    fn tries(&self) -> bool {
+        self.tried.is_some()
+    }
+
+    /// Since when it has been the client's turn to send more of the request, if it is.
+    fn waits_for_client(&self) -> Option<Instant> {
+        let upload = self.upload.as_ref().filter(|_| !self.upload_finished())?;
+        upload.waits_since.get()
     }
 
     fn last_move(&self) -> Instant {

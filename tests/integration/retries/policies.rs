@@ -108,7 +108,7 @@ fn a_hung_endpoint_costs_a_get_one_per_try_and_a_post_the_answer() {
     assert!((Duration::from_millis(300)..Duration::from_secs(5)).contains(&took), "after {took:?}");
     let posts = [proxy.client().post("/", "hello"), proxy.client().post("/", "hello")];
     let lost = posts.iter().find(|response| response.status() == 504).expect("a lost one");
-    failed(lost, "response_timeout", "maybe");
+    failed(lost, "per_try_timeout", "maybe");
     hung.wait_for_ends(2);
 }
 
@@ -130,7 +130,7 @@ fn per_try_counts_from_the_last_byte_of_an_upload() {
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhe");
     let start = Instant::now();
-    failed(&client.send("llo").response(), "response_timeout", "maybe");
+    failed(&client.send("llo").response(), "per_try_timeout", "maybe");
     let took = start.elapsed();
     assert!((Duration::from_millis(200)..Duration::from_secs(5)).contains(&took), "after {took:?}");
 }

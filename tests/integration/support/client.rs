@@ -15,7 +15,11 @@ pub struct Client {
 impl Client {
     /// Connects.
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("connect");
+        Self::over(TcpStream::connect_timeout(&address, DEADLINE).expect("connect"))
+    }
+
+    /// Speaks over a socket that is connected.
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).expect("read timeout");
         stream.set_write_timeout(Some(DEADLINE)).expect("write timeout");
         stream.set_nodelay(true).expect("nodelay");
