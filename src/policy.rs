@@ -1,12 +1,15 @@
 //! Decisions without I/O: no tokio, no hyper; time and randomness are arguments.
 
+pub mod admission;
 pub mod audience;
 pub mod availability;
 pub mod balance;
+pub mod concurrency;
 pub mod endpoint;
 pub mod forward;
 pub mod head;
 pub mod latency;
+pub mod overload;
 pub mod path;
 mod percent;
 pub mod query;

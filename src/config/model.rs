@@ -13,6 +13,8 @@ use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 use regex::Regex;
 
+pub use super::overload::Priority;
+pub use super::queue::{AdaptiveConcurrency, Queue};
 pub use super::retry::{Backoff, Condition, Conditions, Retry};
 
 /// One whole config file.
@@ -100,6 +102,10 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// How connections to the endpoints are made and kept.
     pub connection: Connection,
+    /// How many requests are in flight at most, and how others wait. Default: any number.
+    pub queue: Option<Queue>,
+    /// Whether the limit of requests in flight follows the latency. Default: it does not.
+    pub adaptive_concurrency: Option<AdaptiveConcurrency>,
 }
 
 impl Upstream {
@@ -218,6 +224,8 @@ pub struct Endpoint {
     pub weight: u32,
     /// Gets requests only while none of the others is fit. Default false.
     pub backup: bool,
+    /// Requests in flight there over all workers, 1 to 1,000,000; over HTTP/1 each has a connection. Default: no bound.
+    pub max_connections: Option<u32>,
 }
 
 /// `host:port`, `[v6]:port` or `name:port`. A name is looked up when the config is loaded, as nginx does.
@@ -281,6 +289,10 @@ pub struct Route {
     pub retry: Option<Retry>,
     /// Bytes of a request body, 0 to 1 TiB; more is answered 413. `None`: no bound.
     pub max_body: Option<u64>,
+    /// What goes first under overload. Default normal.
+    pub priority: Priority,
+    /// The target of its p99, from request head to response head, 1 ms to 60 s. Default: none.
+    pub slo: Option<Duration>,
 }
 
 /// `routes[].timeouts`.

@@ -13,6 +13,8 @@ use super::model::{
 };
 use super::yaml;
 
+mod queue;
+
 /// The config as YAML. A `${` in a value is printed as `$${`, so that it is not taken for a reference.
 pub fn to_yaml(config: &Config) -> String {
     yaml::to_text(&document(config, true))
@@ -130,6 +132,8 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
         ("endpoints", Some(Doc::List(upstream.endpoints.iter().map(endpoint_doc).collect()))),
         ("protocol", Some(text("http1"))),
         ("connection", Some(map(connection))),
+        ("queue", Some(queue::queue_doc(upstream.queue))),
+        ("adaptive_concurrency", Some(queue::adaptive_doc(upstream.adaptive_concurrency))),
     ])
 }
 
@@ -145,11 +149,12 @@ fn hash_doc(key: &HashKey) -> Doc {
 }
 
 fn endpoint_doc(endpoint: &Endpoint) -> Doc {
-    let Endpoint { address, weight, backup } = endpoint;
-    map([
-        ("address", text(address)),
-        ("weight", Doc::Whole((*weight).into())),
-        ("backup", Doc::Flag(*backup)),
+    let Endpoint { address, weight, backup, max_connections } = endpoint;
+    optional_map([
+        ("address", Some(text(address))),
+        ("weight", Some(Doc::Whole((*weight).into()))),
+        ("backup", Some(Doc::Flag(*backup))),
+        ("max_connections", max_connections.map(|most| Doc::Whole(most.into()))),
     ])
 }
 
@@ -171,6 +176,8 @@ fn route_doc(route: &Route) -> Doc {
         ),
         ("retry", Some(route.retry.as_ref().map_or_else(|| text("off"), retry_doc))),
         ("max_body", route.max_body.map(|bytes| text(&show_size(bytes)))),
+        ("priority", Some(text(route.priority.name()))),
+        ("slo", Some(route.slo.map_or_else(|| text("off"), duration))),
     ])
 }
 

@@ -5,6 +5,7 @@ mod env;
 mod good;
 mod mistakes;
 mod not_yet;
+mod overload;
 mod places;
 mod random;
 mod rendering;

@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use super::fields::Fields;
 use super::listener::timeout;
 use super::value::{Value, nearest};
-use super::{check_name, retry, route_match, strategy};
+use super::{check_name, overload, retry, route_match, strategy};
 use crate::config::excerpt::quoted;
 use crate::config::model::{Retry, Route, Timeouts};
 use crate::config::node::Ordinal;
 
 /// Parts of a route that later work brings.
-const NOT_YET: [&str; 8] =
-    ["split", "hedge", "mirror", "rewrite", "redirect", "request_headers", "response_headers", "priority"];
+const NOT_YET: [&str; 7] =
+    ["split", "hedge", "mirror", "rewrite", "redirect", "request_headers", "response_headers"];
 
 /// Bytes of a request body that may be configured: up to 1 TiB.
 const BODY_BYTES: std::ops::RangeInclusive<u64> = 0..=1 << 40;
@@ -51,6 +51,8 @@ fn one(
     let timeouts = fields.get("timeouts", timeouts).unwrap_or_default();
     let retry = fields.take("retry").map_or(Some(Some(Retry::default())), retry::read);
     let max_body = fields.get("max_body", |value| value.size(BODY_BYTES));
+    let priority = fields.get("priority", overload::priority).unwrap_or_default();
+    let slo = fields.get("slo", overload::slo).flatten();
     fields.close();
     Some(Route {
         name: name?,
@@ -60,6 +62,8 @@ fn one(
         timeouts,
         retry: retry?,
         max_body,
+        priority,
+        slo,
     })
 }
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::fields::{Fields, entries};
 use super::listener::timeout;
 use super::value::Value;
-use super::{address, check_name, strategy};
+use super::{address, check_name, queue, strategy};
 use crate::config::model::{Connection, Endpoint, HostPort, LeastResponse, Normalize, Strategy, Upstream};
 use crate::config::node::{Data, Ordinal};
 
 /// Parts of an upstream that later work brings.
-const NOT_YET: [&str; 5] = ["tls", "health_check", "outlier_detection", "queue", "sticky"];
+const NOT_YET: [&str; 4] = ["tls", "health_check", "outlier_detection", "sticky"];
 
 /// The upstreams that could be read.
 pub(super) struct Upstreams {
@@ -45,6 +45,8 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
     let panic_threshold_percent =
         fields.get("panic_threshold_percent", percent).unwrap_or(Upstream::PANIC_THRESHOLD);
     let connection = fields.get("connection", connection).unwrap_or_default();
+    let queue = fields.get("queue", queue::read).flatten();
+    let adaptive_concurrency = fields.get("adaptive_concurrency", queue::adaptive).flatten();
     protocol(&mut fields);
     fields.not_yet(&NOT_YET);
     fields.close();
@@ -56,6 +58,8 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         panic_threshold_percent,
         endpoints: endpoints?,
         connection,
+        queue,
+        adaptive_concurrency,
     })
 }
 
@@ -129,7 +133,7 @@ fn endpoints(value: Value<'_>, strategy: Option<&Strategy>) -> Option<Vec<Endpoi
 fn endpoint(item: Value<'_>, seen: &mut HashSet<HostPort>, strategy: Option<&Strategy>) -> Option<Endpoint> {
     if !matches!(item.node.data, Data::Map(_)) {
         let address = address::host_port(item).and_then(|address| unique(item, address, seen))?;
-        return Some(Endpoint { address, weight: 1, backup: false });
+        return Some(Endpoint { address, weight: 1, backup: false, max_connections: None });
     }
     let mut fields = Fields::open(item)?;
     let address = fields.require("address", "add `address: \"127.0.0.1:7001\"`", |value| {
@@ -137,9 +141,9 @@ fn endpoint(item: Value<'_>, seen: &mut HashSet<HostPort>, strategy: Option<&Str
     });
     let weight = fields.get("weight", |value| weight(value, strategy)).unwrap_or(1);
     let backup = fields.get("backup", Value::flag).unwrap_or(false);
-    fields.not_yet(&["max_connections"]);
+    let max_connections = fields.get("max_connections", queue::requests);
     fields.close();
-    Some(Endpoint { address: address?, weight, backup })
+    Some(Endpoint { address: address?, weight, backup, max_connections })
 }
 
 fn percent(value: Value<'_>) -> Option<u8> {
