@@ -168,6 +168,7 @@ impl Control {
         if let Some(snapshot) = snapshot {
             // What became known while it was built.
             snapshot.upstreams.iter().for_each(|upstream| upstream.reopen());
+            snapshot.upstreams.iter().for_each(|upstream| upstream.enforce());
             self.snapshots.store(snapshot);
         }
         *lock(&self.listeners) = next;

@@ -7,12 +7,12 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
+use super::admission::{self, Arriving};
 use super::answer::{self, Refusal};
 use super::body::{Download, RequestBody, ResponseBody};
 use super::exchange::Exchange;
 use super::received::Received;
 use super::rewrite::rewrite;
-use super::send::request_body;
 use super::told::Told;
 use super::tries::Tries;
 use super::view::{View, Worker};
@@ -54,7 +54,10 @@ pub async fn handle(
     let mut told = Told::default();
     let mut response = match forward(&service, &mut exchange, flaw, request, &mut told).await {
         Ok((response, lease)) => pass_back(&service, response, lease, exchange).await,
-        Err(refusal) => answer::refuse(refusal, json, exchange),
+        Err(refusal) => {
+            admission::tell_when(refusal.reason, &mut service.worker.rng.borrow_mut(), &mut told);
+            answer::refuse(refusal, json, exchange)
+        }
     };
     told.apply(response.headers_mut());
     Ok(response)
@@ -75,12 +78,20 @@ async fn forward(
     let route = &view.snapshot.routes[index];
     exchange.routed(route);
     admit(route, &received)?;
+    let upstream = view.upstream(route.upstream);
     let balancing = view.balancing(index);
     let key = received.sticky_key(balancing.strategy, client);
     let outgoing = received.outgoing();
+    let mut body = Arriving::Unread(incoming);
+    if let Some(queue) = &upstream.queue
+        && let Some(place) = admission::enter(queue, service, exchange, route.priority)?
+    {
+        // Boxed, as it is rare.
+        body = Box::pin(admission::wait(place, service, exchange, &outgoing, route, body)).await?;
+    }
     let mut tries = Tries {
         service,
-        upstream: view.upstream(route.upstream),
+        upstream,
         balancing,
         hint: Hint::new(exchange.started(), key, &parts.method),
         idempotent: parts.method.is_idempotent(),
@@ -89,9 +100,10 @@ async fn forward(
         told,
         hostless: outgoing.host.is_none(),
         tried: Tried::default(),
+        place: None,
     };
     let endpoint = tries.begin(exchange)?;
-    let body = request_body(service, exchange, &outgoing, route.max_body, incoming).await;
+    let body = body.read(service, exchange, &outgoing, route.max_body).await;
     rewrite(service, &view.snapshot, tries.upstream, endpoint, outgoing, &mut parts);
     exchange.log_request_id(&parts.headers);
     // Boxed, since each function on the way would have room for it.

@@ -21,6 +21,7 @@ use crate::config::{Condition, Retry};
 use crate::net::pool::Lease;
 use crate::policy::availability::Access;
 use crate::policy::balance::Hint;
+use crate::policy::endpoint::InFlight;
 use crate::policy::forward::X_TILLGATE_ENDPOINT;
 use crate::policy::reason::{Reason, Sent};
 use crate::policy::retry::{self, Decision, Repeatable, Tried, Trouble};
@@ -51,6 +52,8 @@ pub struct Tries<'a> {
     pub hostless: bool,
     /// Endpoints asked so far.
     pub tried: Tried,
+    /// What was taken of the endpoint picked last, until the request is sent there.
+    pub place: Option<InFlight>,
 }
 
 /// How one try ended other than well.
@@ -84,7 +87,7 @@ impl Tries<'_> {
         if let Some(policy) = &self.policy {
             self.upstream.upstream.budget.pay_in(policy.budget_percent);
         }
-        let first = self.pick_another().ok_or(Reason::NoEndpoint)?;
+        let first = self.pick_another().ok_or_else(|| self.why_none())?;
         self.turn_to(first, exchange);
         Ok(first)
     }
@@ -176,9 +179,10 @@ impl Tries<'_> {
         let decision = retry::decide(&policy, request, trouble, &mut self.service.worker.rng.borrow_mut());
         let Decision::Again { wait, same } = decision else { return None };
         self.hint = self.hint.again();
-        let next = self.pick_another().or_else(|| same.then(|| self.endpoint()))?;
+        let next = self.pick_another().or_else(|| same.then(|| self.stay()))?;
         if !self.upstream.upstream.budget.take(Instant::now()) {
             exchange.retry_refused();
+            self.place = None;
             return None;
         }
         exchange.try_failed(condition, trouble.sent == Sent::Yes);
@@ -210,19 +214,48 @@ impl Tries<'_> {
             self.told.set(X_TILLGATE_ENDPOINT.clone(), account);
         }
         self.tried.add(endpoint);
-        exchange.sent_to(upstream, endpoint);
+        let place = self.place.take().expect("whoever is turned to was picked, and had room");
+        exchange.sent_to(upstream, endpoint, place);
     }
 
     /// One that has not been asked. Where all that are open have been, a backup.
-    fn pick_another(&self) -> Option<usize> {
-        self.pick(Access::Open).or_else(|| self.pick(Access::Spare))
+    fn pick_another(&mut self) -> Option<usize> {
+        self.claim(Access::Open).or_else(|| self.claim(Access::Spare))
+    }
+
+    /// The one asked last once more. Its failed request still counts there for a moment, and makes no room for this one.
+    fn stay(&mut self) -> usize {
+        let same = self.endpoint();
+        self.place = Some(self.upstream.upstream.state(same).begin());
+        same
+    }
+
+    /// Picks one and takes a place there. Where another worker has taken the last one meanwhile, the next look sees it.
+    fn claim(&mut self, least: Access) -> Option<usize> {
+        loop {
+            let picked = self.pick(least)?;
+            self.place = self.upstream.upstream.state(picked).try_begin();
+            if self.place.is_some() {
+                return Some(picked);
+            }
+        }
+    }
+
+    #[cold]
+    fn why_none(&self) -> Reason {
+        let candidates = self.balancing.balancer.candidates();
+        let full = candidates.iter().any(|one| one.state.gives(Access::Spare) && !one.state.has_room());
+        if full { Reason::UpstreamFull } else { Reason::NoEndpoint }
     }
 
     fn pick(&self, least: Access) -> Option<usize> {
         let Balancing { balancer, cursor, .. } = self.balancing;
         let (mut cursor, mut rng) = (cursor.borrow_mut(), self.service.worker.rng.borrow_mut());
         let candidates = balancer.candidates();
-        let eligible = |index: usize| candidates[index].state.gives(least) && !self.tried.contains(index);
+        let eligible = |index: usize| {
+            let state = &candidates[index].state;
+            state.gives(least) && state.has_room() && !self.tried.contains(index)
+        };
         balancer.pick(&mut cursor, self.hint, eligible, &mut rng)
     }
 

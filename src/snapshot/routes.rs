@@ -25,6 +25,8 @@ pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Opti
             timeouts: route.timeouts,
             retry: route.retry,
             max_body: route.max_body.unwrap_or(u64::MAX),
+            priority: route.priority,
+            slo: route.slo,
         }
     };
     config.routes.iter().map(build).collect()

@@ -8,6 +8,8 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+mod admission;
+
 use super::aggregate::{BUCKETS, Durations, EndpointFigures, Figures, PoolFigures, RouteFigures, Shared};
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
 
@@ -57,6 +59,7 @@ impl Collector for Scrape {
         self.listeners(&mut out, &figures)?;
         self.routes(&mut out, &figures)?;
         self.retries(&mut out, &figures)?;
+        admission::encode(&mut out, &self.snapshot, &figures)?;
         self.endpoints(&mut out, &figures)
     }
 }

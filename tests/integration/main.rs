@@ -5,6 +5,7 @@ mod support;
 
 mod access_log;
 mod admin;
+mod admission;
 mod bodies;
 mod command_line;
 mod connections;
