@@ -5,14 +5,13 @@
 //! out whether there is more (the gradient of Envoy's adaptive concurrency filter and of Netflix's concurrency-limits,
 //! whose headroom is the root of the limit too). The latency without a queue is the lowest lately; when it has not been
 //! seen for some time, the limit is lowered for a moment to measure it again, as Envoy does (to the least at the start), by a half only, as the
-//! limit lies near the knee already (BBR, ACM Queue 14(5), 2016, finds its minimal round trip in this way).
+//! limit lies near the knee already (BBR, ACM Queue 14(5), 2016, finds its minimal round trip in this way). It begins at
+//! its least and doubles until the latency rises for the first time, as TCP does.
 
 use std::time::{Duration, Instant};
 
 use crate::config::AdaptiveConcurrency;
 
-/// The limit when the latency without a queue has been measured for the first time, where the bounds allow it.
-const FIRST: f64 = 50.0;
 /// Fewer answers than these say nothing.
 const ENOUGH: usize = 10;
 /// Latencies of one tick that are looked at; those that follow are not.
@@ -40,6 +39,16 @@ pub struct Gradient {
     least: Option<Least>,
     /// While the limit is lowered to measure: until when answers are of before.
     settles: Option<Instant>,
+    start: Start,
+}
+
+/// Whether the knee has been met once.
+#[derive(Debug, Clone, Copy)]
+enum Start {
+    /// No: the limit doubles, when answers tell of its last change.
+    Doubles(Option<Instant>),
+    /// Yes.
+    Over,
 }
 
 /// The latency without a queue.
@@ -52,8 +61,8 @@ struct Least {
 impl Gradient {
     /// Nothing is known.
     pub fn new(settings: AdaptiveConcurrency) -> Self {
-        let limit = FIRST.clamp(settings.min.into(), settings.max.into());
-        Self { settings, limit, samples: Vec::new(), least: None, settles: None }
+        let start = Start::Doubles(None);
+        Self { settings, limit: settings.min.into(), samples: Vec::new(), least: None, settles: None, start }
     }
 
     /// What it was made from.
@@ -98,18 +107,34 @@ impl Gradient {
         let least = self.least.get_or_insert(Least { us: median_us, seen: now });
         least.see(median_us, now);
         if now.saturating_duration_since(least.seen) >= STALE_AFTER {
-            let settling = Duration::from_secs_f64(median_us * 2.0 / 1e6).min(LONGEST_SETTLING);
-            self.settles = Some(now + settling);
+            self.settles = Some(now + settling(median_us));
             return;
         }
         let gradient = least.us * (1.0 + f64::from(self.settings.tolerance_percent) / 100.0) / median_us;
+        match self.start {
+            Start::Doubles(_) if gradient < 1.0 => self.start = Start::Over,
+            Start::Doubles(due) => return self.double(due, median_us, in_flight, now),
+            Start::Over => {}
+        }
         self.step(gradient.clamp(LEAST_GRADIENT, 1.0), in_flight);
+    }
+
+    /// Answers tell of a change after they took their time twice: once for what was in flight, once for themselves.
+    fn double(&mut self, due: Option<Instant>, median_us: f64, in_flight: u32, now: Instant) {
+        if due.is_none_or(|due| now >= due) && self.is_in_use(in_flight) {
+            self.limit = (self.limit * 2.0).min(self.settings.max.into());
+            self.start = Start::Doubles(Some(now + settling(median_us)));
+        }
+    }
+
+    /// A limit that is not in use says nothing of what lies above it.
+    fn is_in_use(&self, in_flight: u32) -> bool {
+        f64::from(in_flight) >= self.limit / 2.0
     }
 
     fn step(&mut self, gradient: f64, in_flight: u32) {
         let wanted = self.limit * gradient + self.limit.sqrt();
-        // A limit that is not in use says nothing of what lies above it.
-        if wanted > self.limit && f64::from(in_flight) < self.limit / 2.0 {
+        if wanted > self.limit && !self.is_in_use(in_flight) {
             return;
         }
         let next = self.limit + (wanted - self.limit) * SMOOTHING;
@@ -122,14 +147,13 @@ impl Gradient {
         reason = "between two values of a u32"
     )]
     fn current(&self) -> u32 {
-        let limit = match (self.settles, self.least) {
-            // What is in flight at the start is to meet no queue, or the queue would be taken for the service.
-            (_, None) => return self.settings.min,
-            (Some(_), _) => self.limit / 2.0,
-            (None, Some(_)) => self.limit,
-        };
+        let limit = if self.settles.is_some() { self.limit / 2.0 } else { self.limit };
         (limit as u32).max(self.settings.min)
     }
+}
+
+fn settling(median_us: f64) -> Duration {
+    Duration::from_secs_f64(median_us * 2.0 / 1e6).min(LONGEST_SETTLING)
 }
 
 impl Least {

