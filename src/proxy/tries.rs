@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use hyper::body::Incoming;
 
 use super::answer::{self, Refusal};
@@ -52,8 +52,9 @@ pub struct Tries<'a> {
     pub hostless: bool,
     /// Endpoints asked so far.
     pub tried: Tried,
-    /// What was taken of the endpoint picked last, until the request is sent there.
-    pub place: Option<InFlight>,
+    /// What was taken of the endpoint picked last, until the request is sent there; and the account of that pick, made
+    /// before this request counted there.
+    pub place: Option<(InFlight, Option<HeaderValue>)>,
 }
 
 /// How one try ended other than well.
@@ -209,12 +210,11 @@ impl Tries<'_> {
 
     fn turn_to(&mut self, endpoint: usize, exchange: &mut Exchange) {
         let upstream = &self.upstream.upstream;
-        if self.explains {
-            let account = answer::account(&upstream.endpoints[endpoint], self.balancing, endpoint, self.hint);
+        self.tried.add(endpoint);
+        let (place, account) = self.place.take().expect("whoever is turned to was picked, and had room");
+        if let Some(account) = account {
             self.told.set(X_TILLGATE_ENDPOINT.clone(), account);
         }
-        self.tried.add(endpoint);
-        let place = self.place.take().expect("whoever is turned to was picked, and had room");
         exchange.sent_to(upstream, endpoint, place);
     }
 
@@ -226,7 +226,8 @@ impl Tries<'_> {
     /// The one asked last once more. Its failed request still counts there for a moment, and makes no room for this one.
     fn stay(&mut self) -> usize {
         let same = self.endpoint();
-        self.place = Some(self.upstream.upstream.state(same).begin());
+        let account = self.account(same);
+        self.place = Some((self.upstream.upstream.state(same).begin(), account));
         same
     }
 
@@ -234,11 +235,17 @@ impl Tries<'_> {
     fn claim(&mut self, least: Access) -> Option<usize> {
         loop {
             let picked = self.pick(least)?;
-            self.place = self.upstream.upstream.state(picked).try_begin();
-            if self.place.is_some() {
+            let account = self.account(picked);
+            if let Some(place) = self.upstream.upstream.state(picked).try_begin() {
+                self.place = Some((place, account));
                 return Some(picked);
             }
         }
+    }
+
+    fn account(&self, picked: usize) -> Option<HeaderValue> {
+        let endpoint = &self.upstream.upstream.endpoints[picked];
+        self.explains.then(|| answer::account(endpoint, self.balancing, picked, self.hint))
     }
 
     #[cold]
