@@ -1,9 +1,11 @@
 //! Decisions without I/O: no tokio, no hyper; time and randomness are arguments.
 
+pub mod admission;
 pub mod audience;
 pub mod availability;
 pub mod balance;
 pub mod clients;
+pub mod concurrency;
 pub mod cookies;
 pub mod draw;
 pub mod endpoint;
@@ -13,6 +15,7 @@ pub mod health;
 pub mod latency;
 pub mod network;
 pub mod outlier;
+pub mod overload;
 pub mod pace;
 pub mod path;
 mod percent;

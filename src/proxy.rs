@@ -1,5 +1,6 @@
 //! The path of a request: [`handle()`] reads top-down and calls each step by name.
 
+pub mod admission;
 pub mod answer;
 pub mod body;
 pub mod choose;

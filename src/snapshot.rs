@@ -3,16 +3,17 @@
 //! Everything that can be worked out once is worked out here, so that a request only indexes. What lives longer than
 //! one config (endpoint state, ids for metrics) is carried over from the previous snapshot by its full name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::config::{self, Config, Connection, Host, HostPort, Retry, Strategy, Timeouts};
+use crate::config::{self, Config, Connection, Host, HostPort, Priority, Retry, Strategy, Timeouts};
+use crate::policy::admission::{Admission, Bounds};
 use crate::policy::audience::Audience;
-use crate::policy::availability::{self, Member};
+use crate::policy::availability::{self, Access, Member};
 use crate::policy::balance::Balancer;
 use crate::policy::endpoint::{Candidate, EndpointState};
 use crate::policy::forward::TrustedProxies;
@@ -96,6 +97,10 @@ pub struct Route {
     pub retry: Option<Retry>,
     /// Bytes of a request body; `u64::MAX` for no bound.
     pub max_body: u64,
+    /// What goes first when its upstream is overloaded.
+    pub priority: Priority,
+    /// The target of its p99.
+    pub slo: Option<Duration>,
 }
 
 /// A strategy in place of the upstream's.
@@ -123,6 +128,10 @@ pub struct Upstream {
     pub budget: Arc<Budget>,
     /// What keeps clients with their endpoints, if anything does.
     pub sticky: Option<Sticky>,
+    /// How many of its requests are in flight and wait; outlives a reload.
+    pub admission: Arc<Admission>,
+    /// Whether a route to it has a target for its p99.
+    watched: bool,
     panics: AtomicBool,
 }
 
@@ -155,6 +164,7 @@ impl Upstream {
         for (candidate, access) in candidates.iter().zip(decision.access) {
             candidate.state.allow(access);
         }
+        self.admission.hold(self.capacity());
         if self.panics.swap(decision.panic, Ordering::Relaxed) != decision.panic {
             let what = if decision.panic {
                 "too few endpoints are fit: health is ignored"
@@ -168,6 +178,32 @@ impl Upstream {
     /// Whether so few endpoints are fit that health is ignored.
     pub fn panics(&self) -> bool {
         self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Whether something bounds what it has in flight, or sheds: else no request asks for a permit.
+    pub fn has_admission(&self) -> bool {
+        self.config.queue.is_some() || self.config.adaptive_concurrency.is_some() || self.watched
+    }
+
+    /// Puts its limits in force: they are those of what it shares with the snapshot before it.
+    pub fn enforce(&self) {
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            self.state(index).bound(endpoint.max_connections);
+        }
+        self.admission.bound(bounds(&self.config));
+        self.admission.hold(self.capacity());
+    }
+
+    /// What its endpoints have room for, if each of those that get requests has a bound.
+    fn capacity(&self) -> Option<u32> {
+        let mut states = self.balancer.candidates().iter().map(|candidate| &candidate.state);
+        let add = |sum: u32, most: Option<u32>| Some(sum.saturating_add(most?));
+        let sum = states
+            .by_ref()
+            .filter(|state| state.gives(Access::Spare))
+            .try_fold(0, |sum, state| add(sum, state.most()))?;
+        // Nobody is there to wait for.
+        (sum > 0).then_some(sum)
     }
 
     /// The live state of an endpoint.
@@ -189,6 +225,8 @@ pub struct Endpoint {
     pub weight: u32,
     /// Whether it waits until no other is fit.
     pub backup: bool,
+    /// Requests in flight there at most.
+    pub max_connections: Option<u32>,
 }
 
 /// Finds the addresses of a name, as the system does.
@@ -236,11 +274,19 @@ fn build_upstreams(
 ) -> Result<Vec<Arc<Upstream>>, Vec<Unresolved>> {
     let known: HashMap<&str, &Arc<Upstream>> =
         previous.iter().flat_map(|snapshot| &snapshot.upstreams).map(|known| (&*known.name, known)).collect();
+    let watching = config.routes.iter().filter(|route| route.slo.is_some());
+    let watched: HashSet<&str> = watching.map(|route| route.upstream.as_str()).collect();
     let (mut built, mut problems) = (Vec::with_capacity(config.upstreams.len()), Vec::new());
     for upstream in &config.upstreams {
         match addresses(upstream, resolve) {
             Ok(addresses) => {
-                built.push(build_upstream(upstream, &addresses, known.get(upstream.name.as_str()).copied()))
+                let watched = watched.contains(upstream.name.as_str());
+                built.push(build_upstream(
+                    upstream,
+                    watched,
+                    &addresses,
+                    known.get(upstream.name.as_str()).copied(),
+                ))
             }
             Err(unresolved) => problems.extend(unresolved),
         }
@@ -260,7 +306,7 @@ fn addresses<'a>(
     resolve: Resolve<'_>,
 ) -> Result<Vec<Resolved<'a>>, Vec<Unresolved>> {
     let (mut found, mut problems) = (Vec::<Resolved<'a>>::new(), Vec::new());
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for config in &upstream.endpoints {
         match resolve_one(&config.address, resolve) {
             Ok(addresses) => {
@@ -290,25 +336,30 @@ fn resolve_one(address: &HostPort, resolve: Resolve<'_>) -> io::Result<Vec<Socke
 
 fn build_upstream(
     config: &config::Upstream,
+    watched: bool,
     addresses: &[Resolved<'_>],
     known: Option<&Arc<Upstream>>,
 ) -> Arc<Upstream> {
-    if let Some(known) = known.filter(|known| known.config == *config && same_addresses(known, addresses)) {
+    let same = |known: &&Arc<Upstream>| known.config == *config && known.watched == watched;
+    if let Some(known) = known.filter(|known| same(known) && same_addresses(known, addresses)) {
         return Arc::clone(known);
     }
     let carried = carried(known);
     let endpoints: Vec<Endpoint> =
         addresses.iter().map(|resolved| build_endpoint(resolved, &carried)).collect();
     let epoch = known.map_or_else(Instant::now, |known| known.state(0).epoch());
-    let state = |address| {
-        carried
-            .get(&address)
-            .map_or_else(|| Arc::new(EndpointState::new(epoch)), |(_, state)| Arc::clone(state))
+    let fresh = |endpoint: &Endpoint| {
+        let state = EndpointState::new(epoch);
+        state.bound(endpoint.max_connections);
+        Arc::new(state)
+    };
+    let state = |endpoint: &Endpoint| {
+        carried.get(&endpoint.address).map_or_else(|| fresh(endpoint), |(_, state)| Arc::clone(state))
     };
     let candidate = |endpoint: &Endpoint| Candidate {
         address: endpoint.address,
         weight: endpoint.weight,
-        state: state(endpoint.address),
+        state: state(endpoint),
     };
     let upstream = Upstream {
         name: known.map_or_else(|| Arc::from(config.name.as_str()), |known| Arc::clone(&known.name)),
@@ -317,11 +368,23 @@ fn build_upstream(
         endpoints,
         budget: known
             .map_or_else(|| Arc::new(Budget::new(Instant::now())), |known| Arc::clone(&known.budget)),
+        admission: known.map_or_else(
+            || Arc::new(Admission::new(bounds(config), Instant::now())),
+            |known| Arc::clone(&known.admission),
+        ),
+        watched,
         panics: AtomicBool::new(known.is_some_and(|known| known.panics())),
         config: config.clone(),
     };
     upstream.reopen();
     Arc::new(upstream)
+}
+
+/// Without a queue nobody waits.
+fn bounds(config: &config::Upstream) -> Bounds {
+    config
+        .queue
+        .map_or(Bounds::NONE, |queue| Bounds { in_flight: queue.max_in_flight, waiting: queue.max_waiting })
 }
 
 /// What is costly about a balancer is taken over from the one before where it is the same.
@@ -356,5 +419,6 @@ fn build_endpoint(resolved: &Resolved<'_>, carried: &Carried<'_>) -> Endpoint {
         address: resolved.address,
         weight: resolved.config.weight,
         backup: resolved.config.backup,
+        max_connections: resolved.config.max_connections,
     }
 }

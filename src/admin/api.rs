@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{App, ejection};
 use crate::config::render;
+use crate::policy::admission::Admission;
 use crate::policy::availability::{Access, Standing};
 use crate::policy::endpoint::Ticks;
 use crate::policy::health::Record;
@@ -113,9 +114,21 @@ fn describe(
         "name": &*upstream.name,
         "strategy": upstream.config.strategy.name(),
         "panic": upstream.panics(),
+        "admission": upstream.has_admission().then(|| describe_admission(&upstream.admission)),
         "overrides": overrides,
         "window_seconds": upstream.config.least_response.window.as_secs_f64(),
         "endpoints": endpoints,
+    })
+}
+
+fn describe_admission(admission: &Admission) -> Value {
+    let shares = admission.shares();
+    json!({
+        "in_flight": admission.in_flight(),
+        "limit": admission.limit(),
+        "waiting": admission.waiting(),
+        "admit_normal": decimal(shares.normal),
+        "admit_sheddable": decimal(shares.sheddable),
     })
 }
 
@@ -136,6 +149,7 @@ fn describe_endpoint(
         "weight": endpoint.weight,
         "backup": endpoint.backup,
         "health": record.map(describe_health),
+        "max_connections": endpoint.max_connections,
         "in_flight": upstream.state(index).in_flight(),
         "requests": figures.requests,
         "failures": figures.failures,

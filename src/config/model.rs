@@ -18,6 +18,8 @@ pub use super::fault::{Abort, Delay, Fault};
 pub use super::health_check::{GrpcProbe, HealthCheck, HttpProbe, Probe, Statuses};
 pub use super::mirror::Mirror;
 pub use super::outlier::OutlierDetection;
+pub use super::overload::Priority;
+pub use super::queue::{AdaptiveConcurrency, Queue};
 pub use super::rate_limit::{Per, Rate, RateKey, RateLimit};
 pub use super::retry::{Backoff, Condition, Conditions, Retry};
 pub use super::share::Share;
@@ -119,6 +121,10 @@ pub struct Upstream {
     pub connection: Connection,
     /// The cookie that keeps a client with its endpoint. Default: none.
     pub sticky: Option<Cookie>,
+    /// How many requests are in flight at most, and how others wait. Default: any number.
+    pub queue: Option<Queue>,
+    /// Whether the limit of requests in flight follows the latency. Default: it does not.
+    pub adaptive_concurrency: Option<AdaptiveConcurrency>,
 }
 
 impl Upstream {
@@ -237,6 +243,8 @@ pub struct Endpoint {
     pub weight: u32,
     /// Gets requests only while none of the others is fit. Default false.
     pub backup: bool,
+    /// Requests in flight there over all workers, 1 to 1,000,000; over HTTP/1 each has a connection. Default: no bound.
+    pub max_connections: Option<u32>,
 }
 
 /// `host:port`, `[v6]:port` or `name:port`. A name is looked up when the config is loaded, as nginx does.
@@ -308,6 +316,10 @@ pub struct Route {
     pub retry: Option<Retry>,
     /// Bytes of a request body, 0 to 1 TiB; more is answered 413. `None`: no bound.
     pub max_body: Option<u64>,
+    /// What goes first under overload. Default normal.
+    pub priority: Priority,
+    /// The target of its p99, from request head to response head, 1 ms to 60 s. Default: none.
+    pub slo: Option<Duration>,
 }
 
 impl Route {

@@ -18,6 +18,7 @@ mod fault;
 mod health_check;
 mod mirror;
 mod outlier;
+mod queue;
 mod rate_limit;
 mod split;
 mod timeouts;
@@ -152,6 +153,8 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
             "sticky",
             Some(upstream.sticky.as_ref().map_or_else(|| text("off"), |own| cookie::doc(own, "cookie"))),
         ),
+        ("queue", Some(queue::queue_doc(upstream.queue))),
+        ("adaptive_concurrency", Some(queue::adaptive_doc(upstream.adaptive_concurrency))),
     ])
 }
 
@@ -167,11 +170,12 @@ fn hash_doc(key: &HashKey) -> Doc {
 }
 
 fn endpoint_doc(endpoint: &Endpoint) -> Doc {
-    let Endpoint { address, weight, backup } = endpoint;
-    map([
-        ("address", text(address)),
-        ("weight", Doc::Whole((*weight).into())),
-        ("backup", Doc::Flag(*backup)),
+    let Endpoint { address, weight, backup, max_connections } = endpoint;
+    optional_map([
+        ("address", Some(text(address))),
+        ("weight", Some(Doc::Whole((*weight).into()))),
+        ("backup", Some(Doc::Flag(*backup))),
+        ("max_connections", max_connections.map(|most| Doc::Whole(most.into()))),
     ])
 }
 
@@ -191,6 +195,8 @@ fn route_doc(route: &Route) -> Doc {
         ("max_body", route.max_body.map(|bytes| text(&show_size(bytes)))),
         ("mirror", Some(route.mirror.as_ref().map_or_else(|| text("off"), mirror::doc))),
         ("fault", Some(route.fault.as_ref().map_or_else(|| text("off"), fault::doc))),
+        ("priority", Some(text(route.priority.name()))),
+        ("slo", Some(route.slo.map_or_else(|| text("off"), duration))),
     ])
 }
 

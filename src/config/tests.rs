@@ -8,6 +8,7 @@ mod limits;
 mod mistakes;
 mod not_yet;
 mod outlier;
+mod overload;
 mod places;
 mod random;
 mod rendering;

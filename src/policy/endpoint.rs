@@ -21,6 +21,8 @@ const FIRST_PENALTY: u32 = 2;
 const MOST_PENALTY: u32 = 128;
 /// No age of what waits counts for more: a hang shows in the requests in flight as well.
 const MOST_AGE: f32 = 10.0;
+/// No bound of requests in flight.
+const ANY: u32 = u32::MAX;
 /// So many requests that wait have half of the say.
 const AGE_HALF_SAY: f32 = 2.0;
 
@@ -43,6 +45,8 @@ pub enum Obstacle {
 #[repr(align(128))]
 pub struct EndpointState {
     in_flight: AtomicU32,
+    /// Requests in flight at most; [`ANY`] for no bound.
+    most: AtomicU32,
     /// An `f32` as bits.
     factor: AtomicU32,
     /// An `f32` as bits.
@@ -74,6 +78,7 @@ impl EndpointState {
             access: AtomicU8::new(Access::Open as u8),
             obstacles: AtomicU8::new(0),
             in_flight: AtomicU32::new(0),
+            most: AtomicU32::new(ANY),
             factor: AtomicU32::new(1.0_f32.to_bits()),
             ramp: AtomicU32::new(1.0_f32.to_bits()),
             haste: AtomicU32::new(0.0_f32.to_bits()),
@@ -88,6 +93,33 @@ impl EndpointState {
     pub fn begin(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Relaxed);
         InFlight { state: Arc::clone(self), waits: None }
+    }
+
+    /// Counts a request if there is room for it: no two workers take the last place.
+    pub fn try_begin(self: &Arc<Self>) -> Option<InFlight> {
+        let most = self.most.load(Relaxed);
+        if most == ANY {
+            return Some(self.begin());
+        }
+        let more = |count: u32| (count < most).then(|| count + 1);
+        self.in_flight.fetch_update(Relaxed, Relaxed, more).ok()?;
+        Some(InFlight { state: Arc::clone(self), waits: None })
+    }
+
+    /// Has no more than so many requests in flight from now on; `None` for any number.
+    pub fn bound(&self, most: Option<u32>) {
+        self.most.store(most.unwrap_or(ANY), Relaxed);
+    }
+
+    /// How many requests it may have in flight; `None` for any number.
+    pub fn most(&self) -> Option<u32> {
+        Some(self.most.load(Relaxed)).filter(|most| *most != ANY)
+    }
+
+    /// Whether it has fewer requests in flight than it may.
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        self.in_flight.load(Relaxed) < self.most.load(Relaxed)
     }
 
     /// Requests sent and not yet finished, over all workers.
@@ -302,6 +334,22 @@ mod tests {
         assert_eq!(state.in_flight(), 1);
         drop(second);
         assert_eq!(state.in_flight(), 0);
+    }
+
+    #[test]
+    fn an_endpoint_with_a_bound_takes_no_more_whoever_asks() {
+        let state = Arc::new(EndpointState::new(Instant::now()));
+        state.bound(Some(100));
+        let taken: Vec<InFlight> = std::thread::scope(|scope| {
+            let take = || std::iter::from_fn(|| state.try_begin()).collect::<Vec<_>>();
+            let workers = [(); 4].map(|()| scope.spawn(take));
+            workers.into_iter().flat_map(|worker| worker.join().expect("a worker")).collect()
+        });
+        assert_eq!((taken.len(), state.in_flight(), state.has_room()), (100, 100, false));
+        drop(taken);
+        assert!(state.has_room());
+        state.bound(None);
+        assert_eq!((state.most(), state.try_begin().is_some()), (None, true));
     }
 
     #[test]

@@ -23,6 +23,14 @@ pub enum Reason {
     BodyTooSlow,
     /// No endpoint may take requests.
     NoEndpoint,
+    /// Every endpoint that takes requests has as many as it may have, and none may wait.
+    UpstreamFull,
+    /// As many requests wait for the upstream as may.
+    QueueFull,
+    /// The request waited for the upstream for as long as it may.
+    QueueTimeout,
+    /// The upstream has more to do than it can, and the request is of those that go first.
+    Overloaded,
     /// The endpoint refused the connection, or cannot be reached.
     ConnectFailed,
     /// The connection was not established in time.
@@ -52,6 +60,10 @@ impl Reason {
             Self::BodyTimeout => "body_timeout",
             Self::BodyTooSlow => "body_too_slow",
             Self::NoEndpoint => "no_endpoint",
+            Self::UpstreamFull => "upstream_full",
+            Self::QueueFull => "queue_full",
+            Self::QueueTimeout => "queue_timeout",
+            Self::Overloaded => "overloaded",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
             Self::Reset => "reset",
@@ -76,7 +88,11 @@ impl Reason {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyIncomplete => StatusCode::BAD_REQUEST,
             Self::BodyTimeout | Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoEndpoint
+            | Self::UpstreamFull
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             // A dead endpoint is a dead endpoint, whether it refuses or drops what it is sent.
             Self::ConnectFailed | Self::ConnectTimeout | Self::Reset | Self::BadResponse => {
                 StatusCode::BAD_GATEWAY
@@ -97,6 +113,10 @@ impl Reason {
             Self::BodyTimeout => "The request body did not arrive in time.",
             Self::BodyTooSlow => "The request body arrived too slowly.",
             Self::NoEndpoint => "No endpoint of the upstream takes requests.",
+            Self::UpstreamFull => "Every endpoint of the upstream is busy.",
+            Self::QueueFull => "The upstream is busy, and too many requests wait for it.",
+            Self::QueueTimeout => "The upstream was busy for too long.",
+            Self::Overloaded => "The upstream is overloaded.",
             Self::ConnectFailed => "The endpoint cannot be reached.",
             Self::ConnectTimeout => "The endpoint did not accept the connection in time.",
             Self::Reset => "The endpoint closed the connection before it answered.",
@@ -104,6 +124,11 @@ impl Reason {
             Self::ResponseTimeout | Self::PerTryTimeout => "The endpoint did not answer in time.",
             Self::RequestTimeout => "The request took longer than its route allows.",
         }
+    }
+
+    /// Whether the request was turned away for the load: nothing of it was sent, and it may come again soon.
+    pub fn is_load(self) -> bool {
+        matches!(self, Self::UpstreamFull | Self::QueueFull | Self::QueueTimeout | Self::Overloaded)
     }
 
     /// Whether the rest of the request cannot be trusted to be where it should, so that the connection must close.
@@ -124,6 +149,10 @@ impl Reason {
             | Self::ResponseTimeout
             | Self::PerTryTimeout
             | Self::RequestTimeout
+            | Self::UpstreamFull
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::Overloaded
             | Self::FaultInjected(_) => false,
         }
     }

@@ -109,6 +109,10 @@ pub fn condition_of(reason: Reason, sent: Sent) -> Option<Condition> {
             | Reason::BodyTooSlow
             | Reason::RateLimited
             | Reason::NoEndpoint
+            | Reason::UpstreamFull
+            | Reason::QueueFull
+            | Reason::QueueTimeout
+            | Reason::Overloaded
             // An answer that is not HTTP is one: something understood the request.
             | Reason::BadResponse
             | Reason::RequestTimeout,

@@ -179,6 +179,7 @@ impl Control {
             self.checks.follow(&snapshot);
             // What became known while it was built.
             snapshot.upstreams.iter().for_each(|upstream| upstream.reopen());
+            snapshot.upstreams.iter().for_each(|upstream| upstream.enforce());
             self.snapshots.store(snapshot);
         }
         *lock(&self.listeners) = next;

@@ -30,7 +30,7 @@ pub struct Refusal {
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self { reason, sent: None }
+        Self { reason, sent: reason.is_load().then_some(Sent::None) }
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
+use super::admission::Permit;
 use super::body::{DownloadError, Progress};
 use super::view::Worker;
 use crate::config::Condition;
@@ -43,6 +44,7 @@ pub struct Exchange {
     sent: Instant,
     deadlines: Deadlines,
     in_flight: Option<InFlight>,
+    permit: Option<Permit>,
     record: Record,
     log: Option<Box<Entry>>,
     completed: bool,
@@ -65,6 +67,7 @@ impl Exchange {
             sent: started,
             deadlines: Deadlines::new(&worker.timers, started),
             in_flight: None,
+            permit: None,
             record: Record::new(listener),
             log: None,
             completed: false,
@@ -115,8 +118,22 @@ impl Exchange {
         self.deadlines.upload = Some(progress);
     }
 
-    /// An endpoint has been picked, for the first time or again.
-    pub fn sent_to(&mut self, upstream: &Upstream, index: usize) {
+    /// The upstream has room for it, from now to the end of the response; before that it waited so long.
+    pub fn admitted(&mut self, permit: Permit, waited: Duration) {
+        self.permit = Some(permit);
+        self.waited(waited);
+    }
+
+    /// It has waited for the upstream.
+    pub fn waited(&mut self, waited: Duration) {
+        self.record.waited = waited;
+        if !waited.is_zero() {
+            self.sent += waited;
+        }
+    }
+
+    /// An endpoint has been picked, for the first time or again, and has it from now on.
+    pub fn sent_to(&mut self, upstream: &Upstream, index: usize, place: InFlight) {
         let endpoint = &upstream.endpoints[index];
         if self.record.tries > 0 {
             self.sent = Instant::now();
@@ -124,7 +141,7 @@ impl Exchange {
         self.record.tries += 1;
         self.deadlines.try_begins(self.sent);
         self.record.endpoint = Some(endpoint.id);
-        self.in_flight = Some(upstream.state(index).begin());
+        self.in_flight = Some(place);
         if let Some(entry) = &mut self.log {
             entry.upstream = Some(Arc::clone(&upstream.name));
             entry.endpoint = Some(Arc::clone(&endpoint.name));
@@ -225,6 +242,7 @@ impl Exchange {
             self.connection.linger_on_close();
         }
         self.in_flight = None;
+        self.permit = None;
         self.deadlines.forget();
         self.connection.request_answered();
         let now = Instant::now();
@@ -345,6 +363,10 @@ fn blame(reason: Reason) -> Outcome {
         | Reason::BodyTimeout
         | Reason::BodyTooSlow
         | Reason::RateLimited
-        | Reason::NoEndpoint => Outcome::Neutral,
+        | Reason::NoEndpoint
+        | Reason::UpstreamFull
+        | Reason::QueueFull
+        | Reason::QueueTimeout
+        | Reason::Overloaded => Outcome::Neutral,
     }
 }

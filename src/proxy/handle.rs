@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
+use super::admission::{self, Arriving};
 use super::answer::{self, Refusal};
 use super::body::{Download, RequestBody, ResponseBody};
 use super::choose::Chosen;
@@ -16,7 +17,6 @@ use super::mirror;
 use super::rate_limit;
 use super::received::Received;
 use super::rewrite::rewrite;
-use super::send::request_body;
 use super::told::Told;
 use super::tries::Tries;
 use super::view::{View, Worker};
@@ -58,7 +58,10 @@ pub async fn handle(
     let mut told = Told::default();
     let mut response = match forward(&service, &mut exchange, flaw, request, &mut told).await {
         Ok((response, lease)) => pass_back(&service, response, lease, exchange).await,
-        Err(refusal) => answer::refuse(refusal, json, exchange),
+        Err(refusal) => {
+            admission::tell_when(refusal.reason, &mut service.worker.rng.borrow_mut(), &mut told);
+            answer::refuse(refusal, json, exchange)
+        }
     };
     told.apply(response.headers_mut());
     Ok(response)
@@ -88,6 +91,13 @@ async fn forward(
     let balancing = view.balancing(index, chosen.index);
     let key = received.sticky_key(balancing.strategy, client);
     let outgoing = received.outgoing();
+    let mut body = Arriving::Unread(incoming);
+    if let Some(queue) = &chosen.upstream.queue
+        && let Some(place) = admission::enter(queue, service, exchange, route.priority)?
+    {
+        // Boxed, as it is rare.
+        body = Box::pin(admission::wait(place, service, exchange, &outgoing, route, body)).await?;
+    }
     let mut tries = Tries {
         service,
         upstream: chosen.upstream,
@@ -100,9 +110,10 @@ async fn forward(
         told,
         hostless: outgoing.host.is_none(),
         tried: Tried::default(),
+        place: None,
     };
     let endpoint = tries.begin(exchange)?;
-    let body = request_body(service, exchange, &outgoing, route, incoming).await;
+    let body = body.read(service, exchange, &outgoing, route).await;
     chosen.forget(&mut parts.headers);
     rewrite(service, &view.snapshot, tries.upstream, endpoint, outgoing, &mut parts);
     exchange.log_request_id(&parts.headers);

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use hyper::body::Incoming;
 
 use super::answer::{self, Refusal};
@@ -21,6 +21,7 @@ use crate::config::{Condition, Retry};
 use crate::net::pool::Lease;
 use crate::policy::availability::Access;
 use crate::policy::balance::Hint;
+use crate::policy::endpoint::InFlight;
 use crate::policy::forward::X_TILLGATE_ENDPOINT;
 use crate::policy::reason::{Reason, Sent};
 use crate::policy::retry::{self, Decision, Repeatable, Tried, Trouble};
@@ -53,6 +54,9 @@ pub struct Tries<'a> {
     pub hostless: bool,
     /// Endpoints asked so far.
     pub tried: Tried,
+    /// What was taken of the endpoint picked last, until the request is sent there; and the account of that pick, made
+    /// before this request counted there.
+    pub place: Option<(InFlight, Option<HeaderValue>)>,
 }
 
 /// How one try ended other than well.
@@ -86,7 +90,7 @@ impl Tries<'_> {
         if let Some(policy) = &self.policy {
             self.upstream.upstream.budget.pay_in(policy.budget_percent);
         }
-        let first = self.pick_another().ok_or(Reason::NoEndpoint)?;
+        let first = self.pick_another().ok_or_else(|| self.why_none())?;
         self.turn_to(first, exchange);
         Ok(first)
     }
@@ -178,9 +182,10 @@ impl Tries<'_> {
         let decision = retry::decide(&policy, request, trouble, &mut self.service.worker.rng.borrow_mut());
         let Decision::Again { wait, same } = decision else { return None };
         self.hint = self.hint.again();
-        let next = self.pick_another().or_else(|| same.then(|| self.endpoint()))?;
+        let next = self.pick_another().or_else(|| same.then(|| self.stay()))?;
         if !self.upstream.upstream.budget.take(Instant::now()) {
             exchange.retry_refused();
+            self.place = None;
             return None;
         }
         exchange.try_failed(condition, trouble.sent == Sent::Yes);
@@ -207,34 +212,74 @@ impl Tries<'_> {
 
     fn turn_to(&mut self, endpoint: usize, exchange: &mut Exchange) {
         let upstream = &self.upstream.upstream;
-        if self.explains {
-            let picked = &upstream.endpoints[endpoint];
-            let account = match self.kept_to == Some(endpoint) {
-                true => answer::sticky_account(picked),
-                false => answer::account(picked, self.balancing, endpoint, self.hint),
-            };
+        self.tried.add(endpoint);
+        let (place, account) = self.place.take().expect("whoever is turned to was picked, and had room");
+        if let Some(account) = account {
             self.told.set(X_TILLGATE_ENDPOINT.clone(), account);
         }
-        self.tried.add(endpoint);
-        exchange.sent_to(upstream, endpoint);
+        exchange.sent_to(upstream, endpoint, place);
     }
 
     /// One that has not been asked. Where all that are open have been, a backup.
-    fn pick_another(&self) -> Option<usize> {
-        self.keep().or_else(|| self.pick(Access::Open)).or_else(|| self.pick(Access::Spare))
+    fn pick_another(&mut self) -> Option<usize> {
+        self.keep().or_else(|| self.claim(Access::Open)).or_else(|| self.claim(Access::Spare))
     }
 
     /// Past the balancer: one that is drained, by hand or by weight 0, keeps those who are with it.
-    fn keep(&self) -> Option<usize> {
-        let state = |index: usize| self.upstream.upstream.state(index);
-        self.kept_to.filter(|kept| !self.tried.contains(*kept) && state(*kept).gives(Access::Draining))
+    fn keep(&mut self) -> Option<usize> {
+        let gives = |kept: &usize| self.upstream.upstream.state(*kept).gives(Access::Draining);
+        let kept = self.kept_to.filter(|kept| !self.tried.contains(*kept)).filter(gives)?;
+        self.enter(kept)
+    }
+
+    /// The one asked last once more. Its failed request still counts there for a moment, and makes no room for this one.
+    fn stay(&mut self) -> usize {
+        let same = self.endpoint();
+        let account = self.account(same);
+        self.place = Some((self.upstream.upstream.state(same).begin(), account));
+        same
+    }
+
+    /// Picks one and takes a place there. Where another worker has taken the last one meanwhile, the next look sees it.
+    fn claim(&mut self, least: Access) -> Option<usize> {
+        loop {
+            let picked = self.pick(least)?;
+            if self.enter(picked).is_some() {
+                return Some(picked);
+            }
+        }
+    }
+
+    /// `None` where it has no room.
+    fn enter(&mut self, picked: usize) -> Option<usize> {
+        let account = self.account(picked);
+        self.place = Some((self.upstream.upstream.state(picked).try_begin()?, account));
+        Some(picked)
+    }
+
+    fn account(&self, picked: usize) -> Option<HeaderValue> {
+        let endpoint = &self.upstream.upstream.endpoints[picked];
+        self.explains.then(|| match self.kept_to == Some(picked) {
+            true => answer::sticky_account(endpoint),
+            false => answer::account(endpoint, self.balancing, picked, self.hint),
+        })
+    }
+
+    #[cold]
+    fn why_none(&self) -> Reason {
+        let candidates = self.balancing.balancer.candidates();
+        let full = candidates.iter().any(|one| one.state.gives(Access::Spare) && !one.state.has_room());
+        if full { Reason::UpstreamFull } else { Reason::NoEndpoint }
     }
 
     fn pick(&self, least: Access) -> Option<usize> {
         let Balancing { balancer, cursor, .. } = self.balancing;
         let (mut cursor, mut rng) = (cursor.borrow_mut(), self.service.worker.rng.borrow_mut());
         let candidates = balancer.candidates();
-        let eligible = |index: usize| candidates[index].state.gives(least) && !self.tried.contains(index);
+        let eligible = |index: usize| {
+            let state = &candidates[index].state;
+            state.gives(least) && state.has_room() && !self.tried.contains(index)
+        };
         balancer.pick(&mut cursor, self.hint, eligible, &mut rng)
     }
 

@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime};
 use arc_swap::{ArcSwap, Cache};
 use http::HeaderValue;
 
+use super::admission::Queue;
 use super::body::RequestBody;
 use crate::config::Strategy;
 use crate::net::pool::Pool;
@@ -122,13 +123,16 @@ pub struct UpstreamView {
     cursor: RefCell<Cursor>,
     /// Connections, index by index the upstream's endpoints.
     pub pools: Vec<Rc<Pool<RequestBody>>>,
+    /// Where requests wait for the upstream; `None` where nothing bounds them.
+    pub queue: Option<Rc<Queue>>,
 }
 
 impl View {
     fn new(snapshot: Arc<Snapshot>, previous: Option<&View>, rng: &mut fastrand::Rng) -> Self {
         let known = previous.map(View::pools_by_id).unwrap_or_default();
+        let queues = previous.map(View::queues_by_name).unwrap_or_default();
         let upstreams = snapshot.upstreams.iter();
-        let upstreams = upstreams.map(|upstream| UpstreamView::new(upstream, &known, rng)).collect();
+        let upstreams = upstreams.map(|upstream| UpstreamView::new(upstream, &known, &queues, rng)).collect();
         let mut cursor = |route: &Route| {
             let own = route.balancing.as_ref()?;
             Some(RefCell::new(own.balancer.cursor(rng)))
@@ -162,6 +166,10 @@ impl View {
         by_id
     }
 
+    fn queues_by_name(&self) -> HashMap<&str, &Rc<Queue>> {
+        self.upstreams.iter().filter_map(|view| Some((&*view.upstream.name, view.queue.as_ref()?))).collect()
+    }
+
     fn expire_connections(&self, now: Instant) {
         for UpstreamView { upstream, pools, .. } in &self.upstreams {
             for (index, pool) in pools.iter().enumerate() {
@@ -185,6 +193,7 @@ impl UpstreamView {
     fn new(
         upstream: &Arc<Upstream>,
         known: &HashMap<Id, &Rc<Pool<RequestBody>>>,
+        queues: &HashMap<&str, &Rc<Queue>>,
         rng: &mut fastrand::Rng,
     ) -> Self {
         let settings = upstream.connection();
@@ -195,7 +204,20 @@ impl UpstreamView {
         Self {
             cursor: RefCell::new(upstream.balancer.cursor(rng)),
             pools: upstream.endpoints.iter().map(pool).collect(),
+            queue: upstream.has_admission().then(|| queue(upstream, queues.get(&*upstream.name).copied())),
             upstream: Arc::clone(upstream),
         }
+    }
+}
+
+/// The line that the worker had before this upstream, or a new one.
+fn queue(upstream: &Upstream, known: Option<&Rc<Queue>>) -> Rc<Queue> {
+    let timeout = upstream.config.queue.map(|queue| queue.timeout);
+    match known.filter(|known| known.is_of(&upstream.admission)) {
+        Some(known) => {
+            known.wait_for(timeout);
+            Rc::clone(known)
+        }
+        None => Queue::new(&upstream.admission, timeout),
     }
 }

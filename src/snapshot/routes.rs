@@ -32,6 +32,8 @@ pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Opti
             rate_limits: rate_limits(&route.rate_limit, carried),
             retry: route.retry,
             max_body: route.max_body.unwrap_or(u64::MAX),
+            priority: route.priority,
+            slo: route.slo,
         }
     };
     config.routes.iter().map(build).collect()

@@ -13,9 +13,14 @@ mod outlier;
 use super::record::{Record, Retry, Sample};
 use super::recorder::Batch;
 use crate::policy::outlier::Outliers;
+use crate::policy::overload::Target;
 use crate::policy::reason::Reason;
 use crate::policy::score::{EndpointRecord, Outcome, Pool, Sample as Learned, Score};
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
+
+mod admission;
+
+use admission::Admitting;
 
 /// Upper bounds of the latency histograms in seconds; the last bucket has none.
 pub const BUCKETS: [f64; 15] =
@@ -60,6 +65,7 @@ pub struct PoolFigures {
     recent: Pool,
     /// In the same order.
     outliers: Outliers,
+    admitting: Admitting,
     sampled: bool,
 }
 
@@ -94,6 +100,8 @@ pub struct RouteFigures {
     pub bytes_in: u64,
     /// Bytes of response bodies.
     pub bytes_out: u64,
+    /// Requests turned away for the load, by why.
+    pub shed: BTreeMap<&'static str, u64>,
 }
 
 /// Everything counted.
@@ -116,6 +124,8 @@ pub struct Figures {
     places: HashMap<Id, (usize, usize)>,
     /// Pools that are not to wait for the next tick; each once.
     alarmed: Vec<usize>,
+    /// By route with a target for its latency: its upstream.
+    watched: HashMap<Id, usize>,
 }
 
 impl Figures {
@@ -130,6 +140,7 @@ impl Figures {
         self.pools = snapshot.upstreams.iter().map(follow).collect();
         self.places = self.pools.iter().enumerate().flat_map(|(index, pool)| pool.places(index)).collect();
         self.follow_routes(snapshot);
+        self.follow_admission(snapshot, now);
     }
 
     /// Makes room for the listeners of this moment, and forgets the others.
@@ -155,6 +166,23 @@ impl Figures {
     pub fn publish(&mut self, snapshot: &Snapshot, now: Instant) {
         for (pool, upstream) in self.pools.iter_mut().zip(&snapshot.upstreams) {
             pool.publish(upstream, now);
+            if upstream.has_admission() {
+                pool.admitting.tick(upstream, now);
+            }
+        }
+    }
+
+    fn follow_admission(&mut self, snapshot: &Snapshot, now: Instant) {
+        let pools = self.pools.iter_mut().zip(&snapshot.upstreams);
+        let mut known: HashMap<Id, Target> =
+            pools.flat_map(|(pool, upstream)| pool.admitting.follow(upstream)).collect();
+        self.watched.clear();
+        for route in &snapshot.routes {
+            let Some(slo) = route.slo else { continue };
+            let target = known.remove(&route.id).filter(|known| known.slo() == slo);
+            let target = target.unwrap_or_else(|| Target::new(slo, now));
+            self.pools[route.upstream].admitting.watch(route, target);
+            self.watched.insert(route.id, route.upstream);
         }
     }
 
@@ -190,6 +218,9 @@ impl Figures {
         if let Some(&(pool, at)) = record.endpoint.and_then(|id| self.places.get(&id)) {
             self.pools[pool].endpoints[at].add(record);
         }
+        if let Some((route, pool)) = record.route.and_then(|id| Some((id, *self.watched.get(&id)?))) {
+            self.pools[pool].admitting.add(route, record);
+        }
         match record.route.map(|id| self.routes.get_mut(&id)) {
             None => self.unrouted.add(record),
             Some(Some(route)) => route.add(record),
@@ -213,6 +244,7 @@ impl PoolFigures {
             endpoints: upstream.endpoints.iter().map(|endpoint| EndpointFigures::new(endpoint.id)).collect(),
             retries: BTreeMap::new(),
             retries_refused: 0,
+            admitting: Admitting::default(),
             recent: Pool::new(upstream.settings(), upstream.endpoints.len(), now),
             outliers: Outliers::new(upstream.config.outlier_detection, upstream.endpoints.len(), now),
             sampled: false,
@@ -259,6 +291,7 @@ impl PoolFigures {
     fn learn(&mut self, at: usize, sample: &Sample, now: Instant) {
         self.sampled = true;
         self.endpoints[at].learn(&sample.learned);
+        self.admitting.learn(sample);
         self.recent.learn(at, &sample.learned, now);
         self.outliers.learn(at, sample.sign, sample.began, now);
     }
@@ -350,6 +383,9 @@ impl RouteFigures {
         self.duration.add(record.total);
         self.bytes_in += record.bytes_in;
         self.bytes_out += record.bytes_out;
+        if let Some(reason) = record.reason.filter(|reason| reason.is_load()) {
+            *self.shed.entry(reason.name()).or_default() += 1;
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+mod admission;
 mod rate_limit;
 mod rejected;
 
@@ -71,6 +72,7 @@ impl Collector for Scrape {
         self.listeners(&mut out, &figures)?;
         self.routes(&mut out, &figures)?;
         self.retries(&mut out, &figures)?;
+        admission::encode(&mut out, &self.snapshot, &figures)?;
         outlier::encode(&mut out, &self.snapshot, &figures)?;
         steering::encode(&self.snapshot, &mut out)?;
         health::encode(&mut out, &self.snapshot, &self.process.checks)?;

@@ -27,6 +27,8 @@ pub struct Record {
     pub outcome: Outcome,
     /// Whether the response stopped before its end.
     pub truncated: bool,
+    /// How long it waited for its upstream before it was sent.
+    pub waited: Duration,
     /// From the last byte of the request sent to the endpoint's response head.
     pub latency: Option<Duration>,
     /// From the request head to the last byte of the response handed over.
@@ -71,6 +73,7 @@ impl Record {
             reason: None,
             outcome: Outcome::Neutral,
             truncated: false,
+            waited: Duration::ZERO,
             latency: None,
             total: Duration::ZERO,
             bytes_in: 0,

@@ -5,6 +5,7 @@ mod support;
 
 mod access_log;
 mod admin;
+mod admission;
 mod availability;
 mod bodies;
 mod client_limits;

@@ -4,14 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::fields::Fields;
 use super::value::{Value, nearest};
-use super::{check_name, fault, mirror, rate_limit, retry, route_match, split, strategy, timeouts};
+use super::{check_name, fault, mirror, overload, rate_limit, retry, route_match, split, strategy, timeouts};
 use crate::config::excerpt::quoted;
 use crate::config::model::{Retry, Route};
 use crate::config::node::Ordinal;
 
 /// Parts of a route that later work brings.
-const NOT_YET: [&str; 6] =
-    ["hedge", "rewrite", "redirect", "request_headers", "response_headers", "priority"];
+const NOT_YET: [&str; 5] = ["hedge", "rewrite", "redirect", "request_headers", "response_headers"];
 
 /// Bytes of a request body that may be configured: up to 1 TiB.
 const BODY_BYTES: std::ops::RangeInclusive<u64> = 0..=1 << 40;
@@ -58,6 +57,8 @@ fn one(
     let max_body = fields.get("max_body", |value| value.size(BODY_BYTES));
     let mirror = fields.take("mirror").map_or(Some(None), |value| mirror::read(value, &read));
     let fault = fields.take("fault").map_or(Some(None), |value| fault::read(value, name.as_deref()));
+    let priority = fields.get("priority", overload::priority).unwrap_or_default();
+    let slo = fields.get("slo", overload::slo).flatten();
     fields.close();
     Some(Route {
         name: name?,
@@ -71,6 +72,8 @@ fn one(
         rate_limit,
         retry: retry?,
         max_body,
+        priority,
+        slo,
     })
 }
 

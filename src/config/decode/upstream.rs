@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::fields::{Fields, entries};
 use super::listener::timeout;
 use super::value::Value;
-use super::{address, check_name, cookie, health_check, outlier, strategy};
+use super::{address, check_name, cookie, health_check, outlier, queue, strategy};
 use crate::config::model::{
     Connection, Endpoint, HostPort, LeastResponse, Normalize, OutlierDetection, Strategy, Upstream,
 };
 use crate::config::node::{Data, Ordinal};
 
 /// Parts of an upstream that later work brings.
-const NOT_YET: [&str; 2] = ["tls", "queue"];
+const NOT_YET: [&str; 1] = ["tls"];
 
 /// The upstreams that could be read.
 pub(super) struct Upstreams {
@@ -52,6 +52,8 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
     let health_check = fields.get("health_check", health_check::read).flatten();
     let connection = fields.get("connection", connection).unwrap_or_default();
     let sticky = fields.get("sticky", cookie::sticky).flatten();
+    let queue = fields.get("queue", queue::read).flatten();
+    let adaptive_concurrency = fields.get("adaptive_concurrency", queue::adaptive).flatten();
     protocol(&mut fields);
     fields.not_yet(&NOT_YET);
     fields.close();
@@ -66,6 +68,8 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         endpoints: endpoints?,
         connection,
         sticky,
+        queue,
+        adaptive_concurrency,
     })
 }
 
@@ -139,7 +143,7 @@ fn endpoints(value: Value<'_>, strategy: Option<&Strategy>) -> Option<Vec<Endpoi
 fn endpoint(item: Value<'_>, seen: &mut HashSet<HostPort>, strategy: Option<&Strategy>) -> Option<Endpoint> {
     if !matches!(item.node.data, Data::Map(_)) {
         let address = address::host_port(item).and_then(|address| unique(item, address, seen))?;
-        return Some(Endpoint { address, weight: 1, backup: false });
+        return Some(Endpoint { address, weight: 1, backup: false, max_connections: None });
     }
     let mut fields = Fields::open(item)?;
     let address = fields.require("address", "add `address: \"127.0.0.1:7001\"`", |value| {
@@ -147,9 +151,9 @@ fn endpoint(item: Value<'_>, seen: &mut HashSet<HostPort>, strategy: Option<&Str
     });
     let weight = fields.get("weight", |value| weight(value, strategy)).unwrap_or(1);
     let backup = fields.get("backup", Value::flag).unwrap_or(false);
-    fields.not_yet(&["max_connections"]);
+    let max_connections = fields.get("max_connections", queue::requests);
     fields.close();
-    Some(Endpoint { address: address?, weight, backup })
+    Some(Endpoint { address: address?, weight, backup, max_connections })
 }
 
 fn percent(value: Value<'_>) -> Option<u8> {

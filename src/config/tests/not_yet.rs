@@ -10,7 +10,7 @@ fn parts_of_a_listener_that_are_not_there_yet_say_so() {
 
 #[test]
 fn parts_of_an_upstream_that_are_not_there_yet_say_so() {
-    for key in ["tls", "queue"] {
+    for key in ["tls"] {
         assert_eq!(bad(&upstream(&format!("{key}: 1"))), [format!("5:5 `{key}` is not supported yet")]);
     }
     for protocol in ["h2", "auto"] {
@@ -22,15 +22,8 @@ fn parts_of_an_upstream_that_are_not_there_yet_say_so() {
 }
 
 #[test]
-fn parts_of_an_endpoint_that_are_not_there_yet_say_so() {
-    let endpoint = "[{ address: a:1, max_connections: 200 }]";
-    let text = upstream("").replace("[\"127.0.0.1:7001\"]", endpoint);
-    assert_eq!(bad(&text), ["5:33 `max_connections` is not supported yet"]);
-}
-
-#[test]
 fn parts_of_a_route_that_are_not_there_yet_say_so() {
-    for key in ["hedge", "rewrite", "redirect", "request_headers", "response_headers", "priority"] {
+    for key in ["hedge", "rewrite", "redirect", "request_headers", "response_headers"] {
         assert_eq!(bad(&route(&format!("{key}: {{}}"))), [format!("7:5 `{key}` is not supported yet")]);
     }
 }

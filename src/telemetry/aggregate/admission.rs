@@ -1,0 +1,126 @@
+//! What an upstream's admission learns from what its requests did, ten times a second.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::super::record::{Record, Sample};
+use crate::config::Priority;
+use crate::policy::concurrency::Gradient;
+use crate::policy::overload::{Overload, Shares, Signs, Target};
+use crate::policy::reason::Reason;
+use crate::policy::score::Outcome;
+use crate::snapshot::{Id, Route, Upstream};
+
+/// One upstream's limits as they move. Empty where nothing bounds it.
+#[derive(Debug, Default)]
+pub(super) struct Admitting {
+    gradient: Option<Gradient>,
+    overload: Overload,
+    targets: HashMap<Id, (Priority, Target)>,
+    sheds: bool,
+}
+
+impl Admitting {
+    /// Goes by what is said of the upstream now. Answers the routes that it watched so far.
+    pub(super) fn follow(&mut self, upstream: &Upstream) -> impl Iterator<Item = (Id, Target)> + use<> {
+        let watched = std::mem::take(&mut self.targets);
+        let adaptive = upstream.config.adaptive_concurrency;
+        if self.gradient.as_ref().map(Gradient::settings) != adaptive {
+            self.gradient = adaptive.map(Gradient::new);
+            upstream.admission.adapt(adaptive.map(|adaptive| adaptive.min));
+        }
+        if !upstream.has_admission() {
+            *self = Self::default();
+            upstream.admission.share(Shares::ALL);
+        }
+        watched.into_iter().map(|(route, (_, target))| (route, target))
+    }
+
+    /// Watches a route.
+    pub(super) fn watch(&mut self, route: &Route, target: Target) {
+        self.targets.insert(route.id, (route.priority, target));
+    }
+
+    /// An endpoint has answered.
+    pub(super) fn learn(&mut self, sample: &Sample) {
+        let answered = sample.learned.latency.filter(|_| sample.learned.outcome == Outcome::Success);
+        if let (Some(gradient), Some(latency)) = (&mut self.gradient, answered) {
+            gradient.learn(latency);
+        }
+    }
+
+    /// A request of a route with a target has ended.
+    pub(super) fn add(&mut self, route: Id, record: &Record) {
+        if let (Some((_, target)), Some(took)) = (self.targets.get_mut(&route), took(record)) {
+            target.learn(took);
+        }
+    }
+
+    /// Puts in force what follows from it.
+    pub(super) fn tick(&mut self, upstream: &Upstream, now: Instant) {
+        let look = upstream.admission.look();
+        if let Some(gradient) = &mut self.gradient {
+            upstream.admission.adapt(Some(gradient.tick(look.in_flight, now)));
+        }
+        let missed = self.judge(now);
+        let shares = self.overload.tick(Signs {
+            standing: look.standing,
+            waiting: look.waiting,
+            refused: look.refused,
+            missed,
+            misses: self.targets.values().any(|(_, target)| target.misses()),
+        });
+        upstream.admission.share(shares);
+        self.tell(upstream, shares);
+    }
+
+    /// The most important class with a route whose round has just ended badly.
+    fn judge(&mut self, now: Instant) -> Option<Priority> {
+        let judged = self.targets.values_mut();
+        judged.filter_map(|(priority, target)| (target.judge(now) == Some(true)).then_some(*priority)).min()
+    }
+
+    fn tell(&mut self, upstream: &Upstream, shares: Shares) {
+        let sheds = shares != Shares::ALL;
+        if std::mem::replace(&mut self.sheds, sheds) != sheds {
+            let upstream = &*upstream.name;
+            if sheds {
+                tracing::warn!(upstream, "overloaded: requests are turned away by priority");
+            } else {
+                tracing::info!(upstream, "overloaded no more: all requests are let in");
+            }
+        }
+    }
+}
+
+/// How long a request took from its head to its response head; `Some(None)` for longer than it may. `None` if that is
+/// not known, or nobody's fault.
+fn took(record: &Record) -> Option<Option<Duration>> {
+    match record.reason {
+        None => record.latency.map(|latency| Some(record.waited + latency)),
+        Some(
+            Reason::QueueTimeout
+            | Reason::ConnectTimeout
+            | Reason::ResponseTimeout
+            | Reason::PerTryTimeout
+            | Reason::RequestTimeout,
+        ) => Some(None),
+        Some(
+            Reason::BadRequest(..)
+            | Reason::NoRoute
+            | Reason::BodyTooLarge
+            | Reason::BodyIncomplete
+            | Reason::BodyTimeout
+            | Reason::BodyTooSlow
+            | Reason::RateLimited
+            | Reason::FaultInjected(_)
+            | Reason::NoEndpoint
+            | Reason::UpstreamFull
+            | Reason::QueueFull
+            | Reason::Overloaded
+            | Reason::ConnectFailed
+            | Reason::Reset
+            | Reason::BadResponse,
+        ) => None,
+    }
+}
