@@ -4,6 +4,7 @@
 
 mod decode;
 mod excerpt;
+mod hedge;
 mod load;
 pub mod model;
 mod node;

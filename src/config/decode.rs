@@ -4,6 +4,7 @@
 mod address;
 mod env;
 mod fields;
+mod hedge;
 mod host;
 mod listener;
 mod overlap;
@@ -59,6 +60,7 @@ fn file(root: Value<'_>) -> Option<Config> {
     let (upstreams, routes) = (upstreams?.found, routes?);
     if !root.cx.has_errors() {
         overlap::warn(root.cx, &upstreams, &routes);
+        hedge::warn(root.cx, &upstreams, &routes);
     }
     config.listeners = listeners?;
     config.upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();

@@ -13,6 +13,7 @@ use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 use regex::Regex;
 
+pub use super::hedge::{After, Hedge, Percentile};
 pub use super::retry::{Backoff, Condition, Conditions, Retry};
 
 /// One whole config file.
@@ -279,6 +280,8 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// When a request that failed is sent again. `None`: never.
     pub retry: Option<Retry>,
+    /// When a slow read is asked of a second endpoint as well. `None`: never.
+    pub hedge: Option<Hedge>,
     /// Bytes of a request body, 0 to 1 TiB; more is answered 413. `None`: no bound.
     pub max_body: Option<u64>,
 }

@@ -3,6 +3,7 @@
 mod broken_files;
 mod env;
 mod good;
+mod hedge;
 mod mistakes;
 mod not_yet;
 mod places;

@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use super::fields::Fields;
 use super::listener::timeout;
 use super::value::{Value, nearest};
-use super::{check_name, retry, route_match, strategy};
+use super::{check_name, hedge, retry, route_match, strategy};
 use crate::config::excerpt::quoted;
 use crate::config::model::{Retry, Route, Timeouts};
 use crate::config::node::Ordinal;
 
 /// Parts of a route that later work brings.
-const NOT_YET: [&str; 8] =
-    ["split", "hedge", "mirror", "rewrite", "redirect", "request_headers", "response_headers", "priority"];
+const NOT_YET: [&str; 7] =
+    ["split", "mirror", "rewrite", "redirect", "request_headers", "response_headers", "priority"];
 
 /// Bytes of a request body that may be configured: up to 1 TiB.
 const BODY_BYTES: std::ops::RangeInclusive<u64> = 0..=1 << 40;
@@ -50,6 +50,11 @@ fn one(
     fields.not_yet(&NOT_YET);
     let timeouts = fields.get("timeouts", timeouts).unwrap_or_default();
     let retry = fields.take("retry").map_or(Some(Some(Retry::default())), retry::read);
+    let hedge = fields.take("hedge");
+    if let (Some(hedge), Some(matches)) = (hedge, &matches) {
+        hedge::check(hedge, matches);
+    }
+    let hedge = hedge.map_or(Some(None), hedge::read);
     let max_body = fields.get("max_body", |value| value.size(BODY_BYTES));
     fields.close();
     Some(Route {
@@ -59,6 +64,7 @@ fn one(
         strategy: strategy?,
         timeouts,
         retry: retry?,
+        hedge: hedge?,
         max_body,
     })
 }
