@@ -6,6 +6,7 @@ pub mod balance;
 pub mod endpoint;
 pub mod forward;
 pub mod head;
+pub mod hedge;
 pub mod latency;
 pub mod path;
 mod percent;

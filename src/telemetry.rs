@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod aggregate;
+pub mod hedges;
 pub mod metrics;
 pub mod record;
 pub mod recorder;

@@ -84,6 +84,7 @@ async fn forward(
         balancing,
         hint: Hint::new(exchange.started(), key, &parts.method),
         idempotent: parts.method.is_idempotent(),
+        route,
         policy: route.retry,
         explains: explains(service, &view, &parts),
         told,

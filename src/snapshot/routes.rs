@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Id, Override, Route, Snapshot, Upstream};
-use crate::config::{self, Config, Strategy};
+use super::{Hedged, Id, Override, Route, Snapshot, Upstream};
+use crate::config::{self, Config, Hedge, Strategy};
 use crate::policy::balance::Balancer;
 
 /// All routes, in file order. What outlives a config is found again by the route's name.
@@ -24,10 +24,17 @@ pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Opti
             balancing: route.strategy.as_ref().map(|strategy| overrides.of(strategy, upstream, carried)),
             timeouts: route.timeouts,
             retry: route.retry,
+            hedge: route.hedge.map(|policy| hedged(policy, carried)),
             max_body: route.max_body.unwrap_or(u64::MAX),
         }
     };
     config.routes.iter().map(build).collect()
+}
+
+/// What is known of its reads, and what it has saved up, goes on from before.
+fn hedged(policy: Hedge, carried: Option<&Route>) -> Hedged {
+    let known = carried.and_then(|route| route.hedge.as_ref());
+    Hedged { policy, state: known.map_or_else(Arc::default, |known| Arc::clone(&known.state)) }
 }
 
 /// The balancers of routes so far. One for each upstream and kind of strategy, so that a thousand routes with

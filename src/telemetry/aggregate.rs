@@ -8,7 +8,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::record::{Record, Retry, Sample};
+use super::hedges::{self, HedgeFigures};
+use super::record::{Copied, Hedging, Record, Retry, Sample};
 use super::recorder::Batch;
 use crate::policy::score::{EndpointRecord, Outcome, Pool, Sample as Learned, Score};
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
@@ -101,6 +102,8 @@ pub struct Figures {
     pub listeners: HashMap<Id, u64>,
     /// Answers of Tillgate's own, by reason.
     pub reasons: BTreeMap<&'static str, u64>,
+    /// By route that hedges.
+    pub hedges: HashMap<Id, HedgeFigures>,
     /// Responses that ended before they were whole.
     pub truncated: u64,
     /// Records that were not kept because too many waited.
@@ -120,6 +123,7 @@ impl Figures {
         self.pools = snapshot.upstreams.iter().map(follow).collect();
         self.places = self.pools.iter().enumerate().flat_map(|(index, pool)| pool.places(index)).collect();
         self.follow_routes(snapshot);
+        hedges::follow(&mut self.hedges, snapshot, now);
     }
 
     /// Makes room for the listeners of this moment, and forgets the others.
@@ -136,6 +140,9 @@ impl Figures {
         for retry in &batch.retries {
             self.count_retry(retry);
         }
+        for told in &batch.hedging {
+            self.learn_hedging(told, now);
+        }
         for record in &batch.records {
             self.add(record);
         }
@@ -146,6 +153,7 @@ impl Figures {
         for (pool, upstream) in self.pools.iter_mut().zip(&snapshot.upstreams) {
             pool.publish(upstream, now);
         }
+        hedges::publish(&mut self.hedges, snapshot, now);
     }
 
     fn follow_routes(&mut self, snapshot: &Snapshot) {
@@ -164,6 +172,16 @@ impl Figures {
     fn count_retry(&mut self, retry: &Retry) {
         if let Some(&(pool, at)) = self.places.get(&retry.endpoint) {
             self.pools[pool].count_retry(at, retry);
+        }
+    }
+
+    fn learn_hedging(&mut self, hedging: &Hedging, now: Instant) {
+        // A reload may have ended the hedging of the route while the request ran.
+        let Some(route) = self.hedges.get_mut(&hedging.route) else { return };
+        if let Some(copied) = route.learn(&hedging.told, now)
+            && let Some(&(pool, at)) = self.places.get(&copied.other)
+        {
+            self.pools[pool].endpoints[at].count_copy(copied);
         }
     }
 
@@ -290,6 +308,12 @@ impl EndpointFigures {
             self.told_failing = false;
             tracing::info!(upstream = upstream_name, endpoint, "endpoint answers again");
         }
+    }
+
+    /// A request's record tells of the copy that was passed on; the other one is counted here.
+    fn count_copy(&mut self, copied: Copied) {
+        self.requests += 1;
+        self.failures += u64::from(copied.failed);
     }
 
     fn add(&mut self, record: &Record) {

@@ -1,5 +1,7 @@
 //! `/metrics` in OpenMetrics text. Every name is here; units are base units, and labels are bounded by the config.
 
+mod hedges;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -57,6 +59,7 @@ impl Collector for Scrape {
         self.listeners(&mut out, &figures)?;
         self.routes(&mut out, &figures)?;
         self.retries(&mut out, &figures)?;
+        hedges::encode(&mut out, &self.snapshot, &figures)?;
         self.endpoints(&mut out, &figures)
     }
 }

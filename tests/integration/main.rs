@@ -14,6 +14,7 @@ mod explain_header;
 mod failures;
 mod forwarding;
 mod framing;
+mod hedging;
 mod invariants;
 mod load;
 mod reload;
