@@ -46,13 +46,13 @@ fn before(origins: &[&Origin], route: &str) -> Yaml {
     Yaml::new(&shop).route(route).workers(1)
 }
 
-/// A path that goes to `wanted` first, with the query that makes it stall. What it takes to find out is not hedged, as
-/// it does not stall; whoever counts requests has to count from here on.
+/// A path that goes to `wanted` first, with the query that makes it stall. What it takes to find out is not hedged however
+/// busy the machine is; whoever counts requests has to count from here on.
 fn stalled_at(proxy: &Proxy, wanted: &Origin) -> String {
     let mut client = proxy.client();
     let goes = |path: &String| {
         let count = wanted.requests().len();
-        assert_eq!(client.get(path).status(), 200);
+        assert_eq!(client.post(path, "").status(), 200);
         wanted.requests().len() > count
     };
     let path = (0..64).map(|number| format!("/{number}")).find(goes).expect("one of 64 paths");

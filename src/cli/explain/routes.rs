@@ -101,6 +101,10 @@ pub(super) fn limits(route: &Route, report: &mut Report) {
     let (per_try, idle) = (per_try.unwrap_or_default(), show_duration(route.timeouts.idle));
     report.line("timeouts", format!("request {request}{per_try}, idle {idle}"));
     report.line("retry", route.retry.as_ref().map_or("off".to_owned(), retry));
+    if let Some(hedge) = &route.hedge {
+        let share = format!("at most {} %", hedge.max_percent);
+        report.line("hedge", format!("GET and HEAD after {}, {share}", hedge.after));
+    }
     if let Some(bytes) = route.max_body {
         report.line("max body", show_size(bytes));
     }

@@ -16,7 +16,7 @@ use http::{HeaderValue, Method, Request, header};
 
 use self::looks::Looks;
 use self::notes::{FirstNote, SecondNote};
-use self::race::{Attempt, Event, Race, Ran, Side, Stops};
+use self::race::{Attempt, Race, Ran, Side, Stops};
 use super::{Answer, Past, Spare, Tries};
 use crate::policy::availability::Access;
 use crate::policy::hedge::Cause;
@@ -66,9 +66,8 @@ impl<'a> Tries<'a> {
         race.join(Side::First, Attempt::new(index, lent), &self.upstream.pools[index], request);
         let (mut second, mut past) = (None, Past { again: 0, worst: Sent::None });
         loop {
-            let ran = match race.next(exchange, &mut looks).await {
-                Event::Ended(ran) => ran,
-                Event::Due => match self.second(hedged, looks.are_repeated()) {
+            let Some(ran) = race.next(exchange, &mut looks).await else {
+                match self.second(hedged, looks.are_repeated()) {
                     Ok((copy, attempt)) => {
                         let request = self.copy(&spare, copy.index);
                         race.join(Side::Second, attempt, &self.upstream.pools[copy.index], request);
@@ -76,14 +75,13 @@ impl<'a> Tries<'a> {
                         past.again += 1;
                         second = Some(copy);
                         looks.end();
-                        continue;
                     }
                     Err(cause) => {
                         self.tell(Hedge::Refused(cause));
                         looks.put_off();
-                        continue;
                     }
-                },
+                }
+                continue;
             };
             note.ends_with(&ran);
             if self.wins(&ran, race.is_on()) {

@@ -18,7 +18,7 @@ fn no_more_copies_are_sent_than_the_budget_has_for_them() {
     let mut clients = [(); 8].map(|()| proxy.client());
     clients[..4].iter_mut().for_each(|client| ask(client, "GET", &path));
     wait_for_stalled(&slow, 4);
-    assert_eq!(proxy.reload(&yaml.clone().line("trusted_proxies: [10.0.0.0/8]").to_string()).status(), 200);
+    assert_eq!(proxy.reload(&yaml.line("trusted_proxies: [10.0.0.0/8]").to_string()).status(), 200);
     clients[4..].iter_mut().for_each(|client| ask(client, "GET", &path));
     wait_for_stalled(&other, 4);
     // Four wait on, and each is looked at four times; the first look at the others came to nothing either.
@@ -81,7 +81,7 @@ fn a_measured_delay_is_known_after_a_hundred_reads_and_kept_over_a_reload() {
     let metrics = proxy.metrics_when(knows);
     let delay = metrics.sum("tillgate_hedge_delay_seconds", &[("route", "all")]);
     assert!((0.001..1.0).contains(&delay), "{delay}");
-    assert_eq!(proxy.reload(&yaml.clone().line("trusted_proxies: [10.0.0.0/8]").to_string()).status(), 200);
+    assert_eq!(proxy.reload(&yaml.line("trusted_proxies: [10.0.0.0/8]").to_string()).status(), 200);
     assert!(knows(&proxy.metrics()));
     assert_eq!(client.get(&path).text(), "other");
     once_hedged(&proxy, 1, 0, 0);

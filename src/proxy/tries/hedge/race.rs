@@ -116,14 +116,6 @@ impl Ran {
     }
 }
 
-/// What is next.
-pub(super) enum Event {
-    /// A look is due.
-    Due,
-    /// A copy has ended.
-    Ended(Ran),
-}
-
 type Run<'s> = Pin<Box<dyn Future<Output = Ran> + 's>>;
 
 /// The copies that run.
@@ -157,17 +149,17 @@ impl<'s> Race<'s> {
         self.first.is_some() || self.second.is_some()
     }
 
-    /// Waits for whatever is next.
-    pub(super) async fn next(&mut self, exchange: &mut Exchange, looks: &mut Looks<'_>) -> Event {
+    /// Waits for a copy to end, or for a look to be due: `None`.
+    pub(super) async fn next(&mut self, exchange: &mut Exchange, looks: &mut Looks<'_>) -> Option<Ran> {
         std::future::poll_fn(|cx| {
             if let Poll::Ready(ran) = self.poll(cx) {
-                return Poll::Ready(Event::Ended(ran));
+                return Poll::Ready(Some(ran));
             }
             if let Poll::Ready(expired) = exchange.poll_expired(cx) {
                 self.stop(expired);
-                return self.poll(cx).map(Event::Ended);
+                return self.poll(cx).map(Some);
             }
-            looks.poll(cx).map(|()| Event::Due)
+            looks.poll(cx).map(|()| None)
         })
         .await
     }
