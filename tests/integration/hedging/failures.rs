@@ -134,7 +134,7 @@ fn when_both_fail_another_endpoint_is_asked_and_the_second_copy_counts_as_a_time
 fn the_deadline_of_a_try_is_each_copy_s_own() {
     let gate = Gate::default();
     let (slow, other) = (stalling("slow"), held("other", &gate));
-    let route = "hedge: { after: 1s, max_percent: 100 }, retry: off, timeouts: { per_try: 4s }";
+    let route = "hedge: { after: 3s, max_percent: 100 }, retry: off, timeouts: { per_try: 7s }";
     let proxy = before(&[&slow, &other], route).start();
     let path = stalled_at(&proxy, &slow);
     let mut client = proxy.client();
@@ -151,7 +151,7 @@ fn the_deadline_of_a_try_is_each_copy_s_own() {
 #[test]
 fn the_deadline_of_the_request_ends_both_copies() {
     let (slow, other) = (stalling("slow"), stalling("other"));
-    let route = format!("{HEDGE}, timeouts: {{ request: 500ms }}");
+    let route = format!("{HEDGE}, timeouts: {{ request: 3s }}");
     let proxy = before(&[&slow, &other], &route).start();
     let path = stalled_at(&proxy, &slow);
     let response = proxy.get(&path);
