@@ -7,6 +7,7 @@ mod decode;
 mod excerpt;
 mod fault;
 mod health_check;
+mod hedge;
 mod load;
 mod mirror;
 pub mod model;

@@ -12,6 +12,7 @@ pub mod endpoint;
 pub mod forward;
 pub mod head;
 pub mod health;
+pub mod hedge;
 pub mod latency;
 pub mod network;
 pub mod outlier;

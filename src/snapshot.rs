@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::config::{self, Config, Connection, Host, HostPort, Priority, Retry, Strategy, Timeouts};
+use crate::config::{self, Config, Connection, Hedge, Host, HostPort, Priority, Retry, Strategy, Timeouts};
 use crate::policy::admission::{Admission, Bounds};
 use crate::policy::audience::Audience;
 use crate::policy::availability::{self, Access, Member};
 use crate::policy::balance::Balancer;
 use crate::policy::endpoint::{Candidate, EndpointState};
 use crate::policy::forward::TrustedProxies;
+use crate::policy::hedge::{Hedging, Members};
 use crate::policy::rate_limit::Limit;
 use crate::policy::retry::Budget;
 use crate::policy::route::RouteTable;
@@ -95,12 +96,23 @@ pub struct Route {
     pub rate_limits: Box<[Arc<Limit>]>,
     /// When a request that failed is sent again, if ever.
     pub retry: Option<Retry>,
+    /// When a slow read is asked of a second endpoint as well, if ever.
+    pub hedge: Option<Hedged>,
     /// Bytes of a request body; `u64::MAX` for no bound.
     pub max_body: u64,
     /// What goes first when its upstream is overloaded.
     pub priority: Priority,
     /// The target of its p99.
     pub slo: Option<Duration>,
+}
+
+/// How a route hedges.
+#[derive(Debug, Clone)]
+pub struct Hedged {
+    /// As configured.
+    pub policy: Hedge,
+    /// What is measured and counted; outlives a reload.
+    pub state: Arc<Hedging>,
 }
 
 /// A strategy in place of the upstream's.
@@ -173,6 +185,15 @@ impl Upstream {
             };
             tracing::warn!(upstream = &*self.name, "{what}");
         }
+    }
+
+    /// How many endpoints it has in use, and how many of them take requests.
+    pub fn members(&self) -> Members {
+        let candidates = self.balancer.candidates();
+        let in_use = self.endpoints.iter().zip(candidates).filter(|(one, _)| one.weight > 0 && !one.backup);
+        let is_open = |(_, candidate): &(&Endpoint, &Candidate)| candidate.state.gives(Access::Open);
+        let (all, open) = (in_use.clone().count(), in_use.filter(is_open).count());
+        Members { all, open, panic: self.panics() }
     }
 
     /// Whether so few endpoints are fit that health is ignored.

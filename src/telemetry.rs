@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod aggregate;
 pub mod health;
+pub mod hedges;
 pub mod metrics;
 pub mod record;
 pub mod recorder;

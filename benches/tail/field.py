@@ -29,6 +29,11 @@ RETRIES = {
 }
 
 
+# With --hedge: Tillgate's default. Of the others, Envoy alone can send a second copy while the first is out, after a fixed
+# per_try_timeout and without a bound of its own (`hedge_policy`); it is measured as it is, for there is no p95 to set.
+HEDGE = "hedge: { after: p95, max_percent: 3 }"
+
+
 @dataclass
 class Proxy:
     name: str
@@ -38,9 +43,10 @@ class Proxy:
     version: str
     also: str = None  # a second template, that the first names
 
-    def start(self, servers, cpu, ports, retries):
+    def start(self, servers, cpu, ports, retries, hedge):
         values = {"STRATEGY": self.strategy, **{f"E{number}": port for number, port in enumerate(ports, 1)}}
         values |= {"RETRY": RETRIES[self.template] if retries else "", "TRY": "250ms" if retries else "1s"}
+        values["HEDGE"] = HEDGE if hedge else ""
         if self.also:
             (servers.folder / self.also).write_text(processes.filled(servers.templates / self.also, values))
         return servers.start(self.name, (self.template, self.words), cpu, values)

@@ -50,6 +50,7 @@ def parse_options():
     parser.add_argument("--proxy", action="append", help="measure only proxies whose name begins so (repeatable)")
     parser.add_argument("--strategy", choices=STRATEGIES, action="append", help="of Tillgate (repeatable); least_response")
     parser.add_argument("--retries", action="store_true", help="tell all of them to try again elsewhere, also after a 503 or 250 ms")
+    parser.add_argument("--hedge", action="store_true", help="have Tillgate send slow reads to a second endpoint too")
     parser.add_argument("--quick", action="store_true", help="6 s for each: shows that it works, says little")
     parser.add_argument("--rounds", type=int, default=os.environ.get("ROUNDS", 1), help="default $ROUNDS, or 1")
     parser.add_argument("--seconds", type=int, default=os.environ.get("SECONDS", 24), help="default $SECONDS, or 24")
@@ -81,6 +82,8 @@ def compare(options):
     minutes = runs * (options.warmup + options.seconds + START_AND_STOP) / 60
     if options.retries:
         print("retries   all try twice more, elsewhere: after an error, a 503, or 250 ms without an answer")
+    if options.hedge:
+        print(f"hedge     tillgate: {field.HEDGE}")
     print(f"time      about {minutes:.0f} minutes", flush=True)
     results = {}
     for number, scenario in enumerate(scenarios):
@@ -116,7 +119,7 @@ def measure_once(options, scenario, proxy, round_number, folder):
             Endpoint(servers, options.server, options.load_cpu, number, law, 100 * round_number + number)
             for number, law in enumerate(scenario.laws, 1)
         ]
-        server = proxy.start(servers, options.proxy_cpu, [endpoint.port for endpoint in endpoints], options.retries)
+        server = proxy.start(servers, options.proxy_cpu, [endpoint.port for endpoint in endpoints], options.retries, options.hedge)
         load.await_answer(server)
         with load.Load(machine.find("oha"), server.port, options, folder) as running:
             return under_load(options, scenario, server, endpoints, running)

@@ -7,6 +7,7 @@ mod env;
 mod fault;
 mod fields;
 mod health_check;
+mod hedge;
 mod host;
 mod listener;
 mod mirror;
@@ -71,6 +72,7 @@ fn file(root: Value<'_>) -> Option<Config> {
         overlap::warn(root.cx, &upstreams, &routes);
         cookie::check(root.cx, &upstreams, &routes);
         mirror::check(root.cx, &upstreams, &routes);
+        hedge::warn(root.cx, &upstreams, &routes);
     }
     config.listeners = listeners?;
     config.upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();

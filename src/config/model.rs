@@ -16,6 +16,7 @@ use regex::Regex;
 pub use super::cookie::{Cookie, SameSite};
 pub use super::fault::{Abort, Delay, Fault};
 pub use super::health_check::{GrpcProbe, HealthCheck, HttpProbe, Probe, Statuses};
+pub use super::hedge::{After, Hedge, Percentile};
 pub use super::mirror::Mirror;
 pub use super::outlier::OutlierDetection;
 pub use super::overload::Priority;
@@ -314,6 +315,8 @@ pub struct Route {
     pub rate_limit: Vec<RateLimit>,
     /// When a request that failed is sent again. `None`: never.
     pub retry: Option<Retry>,
+    /// When a slow read is asked of a second endpoint as well. `None`: never.
+    pub hedge: Option<Hedge>,
     /// Bytes of a request body, 0 to 1 TiB; more is answered 413. `None`: no bound.
     pub max_body: Option<u64>,
     /// What goes first under overload. Default normal.

@@ -1,6 +1,8 @@
 //! The config as a file again, with every default spelled out. What it prints reads back to the same config,
 //! save that secrets are hidden.
 
+mod hedge;
+
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -192,6 +194,7 @@ fn route_doc(route: &Route) -> Doc {
         ("timeouts", Some(timeouts::doc(route.timeouts))),
         ("rate_limit", rate_limit::doc(&route.rate_limit)),
         ("retry", Some(route.retry.as_ref().map_or_else(|| text("off"), retry_doc))),
+        ("hedge", Some(hedge::doc(route.hedge.as_ref()))),
         ("max_body", route.max_body.map(|bytes| text(&show_size(bytes)))),
         ("mirror", Some(route.mirror.as_ref().map_or_else(|| text("off"), mirror::doc))),
         ("fault", Some(route.fault.as_ref().map_or_else(|| text("off"), fault::doc))),

@@ -4,6 +4,7 @@ mod broken_files;
 mod env;
 mod good;
 mod health_check;
+mod hedge;
 mod limits;
 mod mistakes;
 mod not_yet;

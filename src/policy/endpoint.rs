@@ -60,6 +60,7 @@ pub struct EndpointState {
     /// Bits of [`Obstacle`].
     obstacles: AtomicU8,
     failed: AtomicU32,
+    overtaken: AtomicU32,
     penalty: AtomicU32,
     waiting: Waiting,
     epoch: Instant,
@@ -84,6 +85,7 @@ impl EndpointState {
             haste: AtomicU32::new(0.0_f32.to_bits()),
             cold: AtomicBool::new(true),
             failed: AtomicU32::new(0),
+            overtaken: AtomicU32::new(0),
             penalty: AtomicU32::new(0),
             parts: [1.0_f32; 4].map(|part| AtomicU32::new(part.to_bits())),
         }
@@ -213,6 +215,20 @@ impl EndpointState {
             Outcome::Failure => self.punish(),
             Outcome::Success if self.failed.load(Relaxed) > 0 => self.forgive(),
             Outcome::Success | Outcome::SoftFailure | Outcome::Neutral => {}
+        }
+        if outcome != Outcome::Neutral && self.overtaken.load(Relaxed) > 0 {
+            self.overtaken.store(0, Relaxed);
+        }
+    }
+
+    /// A request was given up here because a copy of it was answered elsewhere. No latency and no failure; but an
+    /// endpoint that stalls has ever less in flight for it, looks idle, and draws the next. Once is chance, as it is for one
+    /// request in twenty; from the second time on without an answer between, it costs as much as a failure.
+    pub fn overtaken(&self) {
+        let before = self.overtaken.load(Relaxed);
+        self.overtaken.store(before.saturating_add(1), Relaxed);
+        if before > 0 {
+            self.punish();
         }
     }
 
@@ -415,6 +431,25 @@ mod tests {
         state.observe(Outcome::Neutral);
         assert_eq!(state.penalty(), 128);
         state.observe(Outcome::Success);
+        assert_eq!(state.penalty(), 0);
+    }
+
+    #[test]
+    fn being_overtaken_costs_from_the_second_time_on_without_an_answer_between() {
+        let state = EndpointState::new(Instant::now());
+        for _ in 0..3 {
+            state.overtaken();
+            assert_eq!(state.penalty(), 0, "once is chance");
+            state.observe(Outcome::Success);
+        }
+        let penalties = [(); 4].map(|()| {
+            state.overtaken();
+            state.penalty()
+        });
+        assert_eq!(penalties, [0, 2, 4, 8]);
+        state.observe(Outcome::Success);
+        assert_eq!(state.penalty(), 0);
+        state.overtaken();
         assert_eq!(state.penalty(), 0);
     }
 

@@ -157,6 +157,18 @@ impl Tried {
         self.indices[..self.len].contains(&index)
     }
 
+    /// The one before all others.
+    pub fn first(&self) -> Option<usize> {
+        self.indices[..self.len].first().copied()
+    }
+
+    /// One that was noted before is the latest again.
+    pub fn turn_to(&mut self, index: usize) {
+        if self.last() != Some(index) {
+            self.add(index);
+        }
+    }
+
     /// The latest.
     pub fn last(&self) -> Option<usize> {
         self.indices[..self.len].last().copied()

@@ -134,18 +134,40 @@ impl Exchange {
 
     /// An endpoint has been picked, for the first time or again, and has it from now on.
     pub fn sent_to(&mut self, upstream: &Upstream, index: usize, place: InFlight) {
-        let endpoint = &upstream.endpoints[index];
         if self.record.tries > 0 {
             self.sent = Instant::now();
         }
         self.record.tries += 1;
-        self.deadlines.try_begins(self.sent);
-        self.record.endpoint = Some(endpoint.id);
+        self.goes_on_at(upstream, index, self.sent);
         self.in_flight = Some(place);
+    }
+
+    /// From here on the exchange is about this endpoint, which it was sent to at `sent`.
+    pub fn goes_on_at(&mut self, upstream: &Upstream, index: usize, sent: Instant) {
+        let endpoint = &upstream.endpoints[index];
+        self.sent = sent;
+        self.deadlines.try_begins(sent);
+        self.record.endpoint = Some(endpoint.id);
         if let Some(entry) = &mut self.log {
             entry.upstream = Some(Arc::clone(&upstream.name));
             entry.endpoint = Some(Arc::clone(&endpoint.name));
         }
+    }
+
+    /// Hands over what counts the current try, to be one of two copies, with when it was sent. None is counted here
+    /// until [`Exchange::adopt`].
+    pub fn lend(&mut self) -> Option<(InFlight, Instant)> {
+        self.in_flight.take().map(|in_flight| (in_flight, self.sent))
+    }
+
+    /// The request was sent to a second endpoint beside the first.
+    pub fn copied(&mut self) {
+        self.record.tries += 1;
+    }
+
+    /// One of two copies is the only try from here on.
+    pub fn adopt(&mut self, in_flight: InFlight) {
+        self.in_flight = Some(in_flight);
     }
 
     /// A new connection had to be made first: that is not the endpoint's time to answer.

@@ -105,6 +105,7 @@ async fn forward(
         hint: Hint::new(exchange.ready(), key, &parts.method),
         kept_to: chosen.endpoint(),
         idempotent: parts.method.is_idempotent(),
+        route,
         policy: route.retry,
         explains: explains(service, &view, &parts),
         told,

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::body::{Failure, Kept, Progress, RequestBody, Upload};
@@ -14,6 +14,49 @@ use crate::net::pool::{ConnectError, Lease, Pool};
 use crate::policy::head::Framing;
 use crate::policy::reason::{Reason, Sent};
 use crate::snapshot::Route;
+
+/// Whoever a try is made for: an exchange, or one of two copies of its request.
+pub trait Try {
+    /// Waits for `future`, but no longer than the deadlines allow.
+    ///
+    /// # Errors
+    /// The deadline that passed.
+    fn within<F: Future>(&mut self, future: F) -> impl Future<Output = Result<F::Output, Expired>>;
+
+    /// A new connection had to be made first.
+    fn connected(&mut self);
+
+    /// The whole request is about to leave.
+    fn waits(&mut self);
+
+    /// The endpoint's response head has arrived.
+    fn answered(&mut self, status: StatusCode);
+
+    /// The progress of the request's body, if it has one.
+    fn upload(&self) -> Option<&Progress>;
+}
+
+impl Try for Exchange {
+    fn within<F: Future>(&mut self, future: F) -> impl Future<Output = Result<F::Output, Expired>> {
+        self.within(future)
+    }
+
+    fn connected(&mut self) {
+        self.connected();
+    }
+
+    fn waits(&mut self) {
+        self.waits();
+    }
+
+    fn answered(&mut self, status: StatusCode) {
+        self.answered(status);
+    }
+
+    fn upload(&self) -> Option<&Progress> {
+        self.upload()
+    }
+}
 
 /// One try without an answer.
 #[derive(Debug)]
@@ -76,7 +119,7 @@ pub fn repeated_body(exchange: &mut Exchange, bytes: Bytes) -> RequestBody {
 /// Why there is no answer, and whether the endpoint may have seen the request.
 pub async fn send(
     service: &Service,
-    exchange: &mut Exchange,
+    exchange: &mut impl Try,
     pool: &Rc<Pool<RequestBody>>,
     mut request: Box<Request<RequestBody>>,
 ) -> Result<(Response<Incoming>, Lease<RequestBody>), Failed> {
@@ -124,7 +167,7 @@ fn no_connection_in_time(expired: Expired) -> Reason {
 }
 
 /// The connection ended before a response head, and some of the request may have been written.
-fn broken_off(exchange: &Exchange, error: &hyper::Error, reused: bool) -> Failed {
+fn broken_off(exchange: &impl Try, error: &hyper::Error, reused: bool) -> Failed {
     let failure = exchange.upload().and_then(|upload| upload.failure.get());
     match failure {
         Some(Failure::Incomplete) => Failed::sent(Reason::BodyIncomplete, Sent::Maybe, reused),

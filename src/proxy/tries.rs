@@ -3,10 +3,12 @@
 //! What may go out again is decided by `policy::retry`; here it is done. An endpoint is not asked twice, save over a new
 //! connection where the old one may have been closed for lying unused, and where it said itself when to come back.
 
+mod hedge;
+
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 
 use super::answer::{self, Refusal};
@@ -25,6 +27,7 @@ use crate::policy::endpoint::InFlight;
 use crate::policy::forward::X_TILLGATE_ENDPOINT;
 use crate::policy::reason::{Reason, Sent};
 use crate::policy::retry::{self, Decision, Repeatable, Tried, Trouble};
+use crate::snapshot::Route;
 
 /// An answer, and the connection that its body comes on.
 pub type Answer = (Response<Incoming>, Lease<RequestBody>);
@@ -44,6 +47,8 @@ pub struct Tries<'a> {
     pub kept_to: Option<usize>,
     /// Whether its method may do twice what it does once.
     pub idempotent: bool,
+    /// The route that took it.
+    pub route: &'a Route,
     /// The route's policy; `None` to try once.
     pub policy: Option<Retry>,
     /// Whether the client may know which endpoint was picked.
@@ -65,6 +70,14 @@ enum Ended {
     Failed(Failed),
 }
 
+/// What came before a try.
+struct Past {
+    /// Times that the request was sent again.
+    again: u8,
+    /// Whether an endpoint may have seen it.
+    worst: Sent,
+}
+
 /// The request as it can go out again.
 enum Repeat {
     /// Nothing of it was written.
@@ -74,6 +87,7 @@ enum Repeat {
 }
 
 /// What was kept of a request before it was sent.
+#[derive(Clone)]
 struct Spare {
     method: Method,
     uri: Uri,
@@ -104,11 +118,16 @@ impl Tries<'_> {
         exchange: &mut Exchange,
         request: Box<Request<RequestBody>>,
     ) -> Result<Answer, Refusal> {
+        if let Some(hedged) = self.hedged(&request) {
+            return Box::pin(self.send_hedged(exchange, request, hedged)).await;
+        }
         let spare = self.spare(&request, 0);
         match self.once(exchange, request).await {
             Ok(answer) => Ok(answer),
             // Boxed, as it is rare: the future of every request would be as large.
-            Err(ended) => Box::pin(self.again(exchange, ended, spare)).await,
+            Err(ended) => {
+                Box::pin(self.again(exchange, ended, spare, Past { again: 0, worst: Sent::None })).await
+            }
         }
     }
 
@@ -125,14 +144,15 @@ impl Tries<'_> {
         }
     }
 
-    /// The first try has failed.
+    /// The first try has failed, and so has its second copy if there was one.
     async fn again(
         &mut self,
         exchange: &mut Exchange,
         mut ended: Box<Ended>,
         mut spare: Option<Spare>,
+        past: Past,
     ) -> Result<Answer, Refusal> {
-        let (mut again, mut worst) = (0, Sent::None);
+        let Past { mut again, mut worst } = past;
         loop {
             let trouble = ended.trouble();
             worst = worst.max(trouble.sent);
@@ -155,12 +175,7 @@ impl Tries<'_> {
     /// the cost, and so is the last try.
     fn spare(&self, request: &Request<RequestBody>, again: u8) -> Option<Spare> {
         let policy = self.policy.filter(|policy| self.idempotent && again < policy.attempts)?;
-        Some(Spare {
-            body: request.body().kept(policy.max_body)?,
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: request.headers().clone(),
-        })
+        Some(Spare::of(request, request.body().kept(policy.max_body)?))
     }
 
     /// Whether the route asks for this answer not to be taken for one.
@@ -325,6 +340,14 @@ impl Ended {
         }
     }
 
+    /// That of an answer.
+    fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Answered((response, _)) => Some(response.status()),
+            Self::Failed(_) => None,
+        }
+    }
+
     /// What is there to go out again, if anything is.
     fn repeat(&mut self, spare: Option<Spare>) -> Option<Repeat> {
         match self {
@@ -343,8 +366,27 @@ impl Ended {
 }
 
 impl Spare {
+    fn of(request: &Request<RequestBody>, body: Bytes) -> Self {
+        Self {
+            body,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+        }
+    }
+
+    /// Without a body.
+    fn read(self) -> Request<RequestBody> {
+        self.with(RequestBody::Empty)
+    }
+
     fn request(self, exchange: &mut Exchange) -> Request<RequestBody> {
-        let mut request = Request::new(repeated_body(exchange, self.body));
+        let body = repeated_body(exchange, self.body.clone());
+        self.with(body)
+    }
+
+    fn with(self, body: RequestBody) -> Request<RequestBody> {
+        let mut request = Request::new(body);
         *request.method_mut() = self.method;
         *request.uri_mut() = self.uri;
         *request.headers_mut() = self.headers;

@@ -5,8 +5,8 @@ use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Fault, Id, Mirror, Override, Route, Snapshot, Split, Upstream};
-use crate::config::{self, Config, RateLimit, Strategy};
+use super::{Fault, Hedged, Id, Mirror, Override, Route, Snapshot, Split, Upstream};
+use crate::config::{self, Config, Hedge, RateLimit, Strategy};
 use crate::policy::balance::Balancer;
 use crate::policy::rate_limit::Limit;
 
@@ -31,6 +31,7 @@ pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Opti
             timeouts: route.timeouts,
             rate_limits: rate_limits(&route.rate_limit, carried),
             retry: route.retry,
+            hedge: route.hedge.map(|policy| hedged(policy, carried)),
             max_body: route.max_body.unwrap_or(u64::MAX),
             priority: route.priority,
             slo: route.slo,
@@ -47,6 +48,12 @@ fn rate_limits(limits: &[RateLimit], carried: Option<&Route>) -> Box<[Arc<Limit>
     };
     let new = |config: &RateLimit| Arc::new(Limit::new(config.clone(), RandomState::new(), Instant::now()));
     limits.iter().map(|config| known(config).unwrap_or_else(|| new(config))).collect()
+}
+
+/// What is known of its reads, and what it has saved up, goes on from before.
+fn hedged(policy: Hedge, carried: Option<&Route>) -> Hedged {
+    let known = carried.and_then(|route| route.hedge.as_ref());
+    Hedged { policy, state: known.map_or_else(Arc::default, |known| Arc::clone(&known.state)) }
 }
 
 /// The balancers of routes so far. One for each upstream and kind of strategy, so that a thousand routes with

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 mod outlier;
 
-use super::record::{Record, Retry, Sample};
+use super::hedges::{self, HedgeFigures};
+use super::record::{Copied, Hedging, Record, Retry, Sample};
 use super::recorder::Batch;
 use crate::policy::outlier::Outliers;
 use crate::policy::overload::Target;
@@ -117,6 +118,8 @@ pub struct Figures {
     pub listeners: HashMap<Id, u64>,
     /// Answers of Tillgate's own, by reason.
     pub reasons: BTreeMap<&'static str, u64>,
+    /// By route that hedges.
+    pub hedges: HashMap<Id, HedgeFigures>,
     /// Responses that ended before they were whole.
     pub truncated: u64,
     /// Records that were not kept because too many waited.
@@ -141,6 +144,7 @@ impl Figures {
         self.places = self.pools.iter().enumerate().flat_map(|(index, pool)| pool.places(index)).collect();
         self.follow_routes(snapshot);
         self.follow_admission(snapshot, now);
+        hedges::follow(&mut self.hedges, snapshot, now);
     }
 
     /// Makes room for the listeners of this moment, and forgets the others.
@@ -157,6 +161,9 @@ impl Figures {
         for retry in &batch.retries {
             self.count_retry(retry);
         }
+        for told in &batch.hedging {
+            self.learn_hedging(told, now);
+        }
         for record in &batch.records {
             self.add(record);
         }
@@ -170,6 +177,7 @@ impl Figures {
                 pool.admitting.tick(upstream, now);
             }
         }
+        hedges::publish(&mut self.hedges, snapshot, now);
     }
 
     fn follow_admission(&mut self, snapshot: &Snapshot, now: Instant) {
@@ -211,6 +219,16 @@ impl Figures {
     fn count_retry(&mut self, retry: &Retry) {
         if let Some(&(pool, at)) = self.places.get(&retry.endpoint) {
             self.pools[pool].count_retry(at, retry);
+        }
+    }
+
+    fn learn_hedging(&mut self, hedging: &Hedging, now: Instant) {
+        // A reload may have ended the hedging of the route while the request ran.
+        let Some(route) = self.hedges.get_mut(&hedging.route) else { return };
+        if let Some(copied) = route.learn(&hedging.told, now)
+            && let Some(&(pool, at)) = self.places.get(&copied.other)
+        {
+            self.pools[pool].endpoints[at].count_copy(copied);
         }
     }
 
@@ -367,6 +385,12 @@ impl EndpointFigures {
             self.told_failing = false;
             tracing::info!(upstream = upstream_name, endpoint, "endpoint answers again");
         }
+    }
+
+    /// A request's record tells of the copy that was passed on; the other one is counted here.
+    fn count_copy(&mut self, copied: Copied) {
+        self.requests += 1;
+        self.failures += u64::from(copied.failed);
     }
 
     fn add(&mut self, record: &Record) {

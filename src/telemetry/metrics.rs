@@ -1,5 +1,7 @@
 //! `/metrics` in OpenMetrics text. Every name is here; units are base units, and labels are bounded by the config.
 
+mod hedges;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -76,6 +78,7 @@ impl Collector for Scrape {
         outlier::encode(&mut out, &self.snapshot, &figures)?;
         steering::encode(&self.snapshot, &mut out)?;
         health::encode(&mut out, &self.snapshot, &self.process.checks)?;
+        hedges::encode(&mut out, &self.snapshot, &figures)?;
         self.endpoints(&mut out, &figures)
     }
 }

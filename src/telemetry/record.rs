@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::config::Condition;
+use crate::policy::hedge::Cause;
 use crate::policy::outlier::Sign;
 use crate::policy::reason::Reason;
 use crate::policy::score::{self, Outcome};
@@ -59,6 +60,62 @@ pub struct Retry {
     pub endpoint: Id,
     /// Why the request was sent again; `None` if the budget was used up.
     pub condition: Option<Condition>,
+}
+
+/// What a route that hedges has to tell.
+#[derive(Debug, Clone, Copy)]
+pub struct Hedging {
+    /// Which route.
+    pub route: Id,
+    /// What.
+    pub told: Hedge,
+}
+
+/// One event of a hedged request.
+#[derive(Debug, Clone, Copy)]
+pub enum Hedge {
+    /// The first copy was answered after so long, or had waited that long when it was given up.
+    First(Duration),
+    /// A second copy was due, and was not sent.
+    Refused(Cause),
+    /// A second copy was sent, and this became of it.
+    Copied(Copied),
+}
+
+/// A request of which there were two copies.
+#[derive(Debug, Clone, Copy)]
+pub struct Copied {
+    /// What the second copy came to.
+    pub end: HedgeEnd,
+    /// The endpoint whose copy was not passed on; the request's record tells of the other one.
+    pub other: Id,
+    /// Whether that one failed, rather than being given up.
+    pub failed: bool,
+}
+
+/// What a second copy came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HedgeEnd {
+    /// Its answer was passed on.
+    Won,
+    /// The first copy was answered before it, or the client went away.
+    Lost,
+    /// It failed.
+    Failed,
+}
+
+impl HedgeEnd {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 3] = [Self::Won, Self::Lost, Self::Failed];
+
+    /// The word used for it in the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::Lost => "lost",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 impl Record {

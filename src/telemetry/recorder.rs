@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::access_log::{AccessLog, Entry, Lines};
-use super::record::{Record, Retry, Sample};
+use super::record::{Hedging, Record, Retry, Sample};
 use crate::policy::reason::Reason;
 use crate::snapshot::Id;
 
@@ -29,6 +29,8 @@ pub struct Batch {
     pub samples: Vec<Sample>,
     /// Tries that came to nothing, in order.
     pub retries: Vec<Retry>,
+    /// What routes that hedge tell, in order.
+    pub hedging: Vec<Hedging>,
     /// Records that were not kept because too many waited.
     pub lost: u64,
 }
@@ -39,6 +41,7 @@ pub struct Recorder {
     records: RefCell<Vec<Record>>,
     samples: RefCell<Vec<Sample>>,
     retries: RefCell<Vec<Retry>>,
+    hedging: RefCell<Vec<Hedging>>,
     lost: Cell<u64>,
     lines: RefCell<Lines>,
     sender: Sender<Batch>,
@@ -51,6 +54,7 @@ impl Recorder {
             records: RefCell::default(),
             samples: RefCell::default(),
             retries: RefCell::default(),
+            hedging: RefCell::default(),
             lost: Cell::new(0),
             lines: RefCell::new(Lines::default()),
             sender,
@@ -81,6 +85,11 @@ impl Recorder {
         self.note(&self.retries, retry);
     }
 
+    /// Notes what became of a hedged request.
+    pub fn hedging(&self, told: Hedging) {
+        self.note(&self.hedging, told);
+    }
+
     /// Notes a head that was refused before it became a request.
     pub fn head_refused(&self, listener: Id, client: IpAddr, reason: Reason) {
         let status = reason.status().as_u16();
@@ -103,6 +112,7 @@ impl Recorder {
     pub fn flush(&self) {
         self.lines.borrow_mut().flush();
         let quiet = self.records.borrow().is_empty() && self.samples.borrow().is_empty();
+        let quiet = quiet && self.hedging.borrow().is_empty();
         if !quiet {
             self.hand_over();
         }
@@ -121,7 +131,8 @@ impl Recorder {
         // As much room as was needed last: a quiet worker takes little.
         let records = replace_same_size(&self.records);
         let samples = replace_same_size(&self.samples);
-        let batch = Batch { records, samples, retries: self.retries.take(), lost: self.lost.take() };
+        let (retries, hedging) = (self.retries.take(), self.hedging.take());
+        let batch = Batch { records, samples, retries, hedging, lost: self.lost.take() };
         if let Err(TrySendError::Full(batch)) = self.sender.try_send(batch) {
             self.take_back(batch);
         }
@@ -132,6 +143,7 @@ impl Recorder {
         self.records.replace(batch.records);
         self.samples.replace(batch.samples);
         self.retries.replace(batch.retries);
+        self.hedging.replace(batch.hedging);
     }
 }
 

@@ -19,6 +19,7 @@ mod fault_injection;
 mod forwarding;
 mod framing;
 mod health;
+mod hedging;
 mod invariants;
 mod load;
 mod mirror;

@@ -106,6 +106,10 @@ pub(super) fn limits(route: &Route, report: &mut Report) {
         report.line("rate limit", format!("{} by {}, {} at once", limit.rate, limit.key, limit.burst));
     }
     report.line("retry", route.retry.as_ref().map_or("off".to_owned(), retry));
+    if let Some(hedge) = &route.hedge {
+        let share = format!("at most {} %", hedge.max_percent);
+        report.line("hedge", format!("GET and HEAD after {}, {share}", hedge.after));
+    }
     if let Some(bytes) = route.max_body {
         report.line("max body", show_size(bytes));
     }

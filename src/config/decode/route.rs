@@ -4,13 +4,15 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::fields::Fields;
 use super::value::{Value, nearest};
-use super::{check_name, fault, mirror, overload, rate_limit, retry, route_match, split, strategy, timeouts};
+use super::{
+    check_name, fault, hedge, mirror, overload, rate_limit, retry, route_match, split, strategy, timeouts,
+};
 use crate::config::excerpt::quoted;
 use crate::config::model::{Retry, Route};
 use crate::config::node::Ordinal;
 
 /// Parts of a route that later work brings.
-const NOT_YET: [&str; 5] = ["hedge", "rewrite", "redirect", "request_headers", "response_headers"];
+const NOT_YET: [&str; 4] = ["rewrite", "redirect", "request_headers", "response_headers"];
 
 /// Bytes of a request body that may be configured: up to 1 TiB.
 const BODY_BYTES: std::ops::RangeInclusive<u64> = 0..=1 << 40;
@@ -54,6 +56,11 @@ fn one(
     let timeouts = fields.get("timeouts", timeouts::read).unwrap_or_default();
     let rate_limit = fields.get("rate_limit", rate_limit::read).unwrap_or_default();
     let retry = fields.take("retry").map_or(Some(Some(Retry::default())), retry::read);
+    let hedge = fields.take("hedge");
+    if let (Some(hedge), Some(matches)) = (hedge, &matches) {
+        hedge::check(hedge, matches);
+    }
+    let hedge = hedge.map_or(Some(None), hedge::read);
     let max_body = fields.get("max_body", |value| value.size(BODY_BYTES));
     let mirror = fields.take("mirror").map_or(Some(None), |value| mirror::read(value, &read));
     let fault = fields.take("fault").map_or(Some(None), |value| fault::read(value, name.as_deref()));
@@ -71,6 +78,7 @@ fn one(
         timeouts,
         rate_limit,
         retry: retry?,
+        hedge: hedge?,
         max_body,
         priority,
         slo,

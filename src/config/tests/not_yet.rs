@@ -23,7 +23,7 @@ fn parts_of_an_upstream_that_are_not_there_yet_say_so() {
 
 #[test]
 fn parts_of_a_route_that_are_not_there_yet_say_so() {
-    for key in ["hedge", "rewrite", "redirect", "request_headers", "response_headers"] {
+    for key in ["rewrite", "redirect", "request_headers", "response_headers"] {
         assert_eq!(bad(&route(&format!("{key}: {{}}"))), [format!("7:5 `{key}` is not supported yet")]);
     }
 }

@@ -48,6 +48,9 @@ fn what_is_printed_reads_back_to_the_same_config() {
     }
     survives(&route("retry: off\ntimeouts: { per_try: 3s }"));
     survives(&route("retry: { on: [429, timeout, reset, 504], backoff: { base: 1ms }, max_body: 1000 }"));
+    survives(&route("hedge: {}"));
+    survives(&route("hedge: { after: p99.9, max_percent: 100 }"));
+    survives(&route("hedge: { after: 1500ms }"));
     survives(&route("strategy: consistent_hash\nhash: { on: header, name: X-A }"));
     for part in [
         "host: \"*.a.example\"",
@@ -100,6 +103,7 @@ fn every_default_is_spelled_out() {
     assert_eq!(json["routes"][0]["timeouts"]["body_grace"], "20s");
     assert_eq!(json["routes"][0]["retry"]["attempts"], 2);
     assert_eq!(json["routes"][0]["retry"]["backoff"]["max"], "250ms");
+    assert_eq!(json["routes"][0]["hedge"], "off");
     assert_eq!(json["admin"]["address"], "127.0.0.1:9900");
     assert_eq!(json["access_log"], "off");
     assert_eq!(json["explain_header"], "off");

@@ -96,7 +96,7 @@ mod tests {
     fn failures(endpoint: Id, route: u32, count: usize, now: Instant) -> Batch {
         let learned = score::Sample { route, latency: None, outcome: Outcome::Failure };
         let sample = Sample { endpoint, learned, sign: Sign::Bad, began: now };
-        Batch { records: vec![], samples: vec![sample; count], retries: vec![], lost: 0 }
+        Batch { records: vec![], samples: vec![sample; count], retries: vec![], hedging: vec![], lost: 0 }
     }
 
     #[test]
