@@ -62,7 +62,7 @@ fn only_a_status_that_is_expected_passes() {
     let origin = Patient::named("a");
     origin.answers("HTTP/1.1 302 Found\r\ncontent-length: 0\r\n\r\n");
     let keys = |expect: &str| format!("path: /healthz, expect: {expect}");
-    let proxy = at(origin.address(), &keys("\"200,204\"")).start();
+    let proxy = at(origin.origin.address(), &keys("\"200,204\"")).start();
     assert_eq!(error_of(&proxy), "status 302, expected 200,204");
     origin.answers("HTTP/1.1 204 No Content\r\n\r\n");
     wait_for_states(&proxy, "u");
@@ -71,7 +71,7 @@ fn only_a_status_that_is_expected_passes() {
 #[test]
 fn the_text_has_to_be_among_the_first_bytes_of_the_body() {
     let origin = Patient::named("a");
-    let yaml = at(origin.address(), "path: /healthz, body: \"status: up\"");
+    let yaml = at(origin.origin.address(), "path: /healthz, body: \"status: up\"");
     origin.answers(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n7\r\n{status\r\n5\r\n: up}\r\n0\r\n\r\n",
     );
@@ -103,9 +103,9 @@ fn an_endpoint_that_accepts_and_never_answers_times_out() {
 fn a_body_that_never_ends_times_out_when_it_is_wanted() {
     let origin = Patient::named("a");
     origin.answers("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nstat");
-    let proxy = at(origin.address(), "path: /healthz, body: status, timeout: 50ms").start();
+    let proxy = at(origin.origin.address(), "path: /healthz, body: status, timeout: 50ms").start();
     assert_eq!(error_of(&proxy), "timed out after 50ms");
-    let proxy = at(origin.address(), "path: /healthz, timeout: 50ms").start();
+    let proxy = at(origin.origin.address(), "path: /healthz, timeout: 50ms").start();
     wait_for_checks(&proxy, 4);
     wait_for_states(&proxy, "u");
 }
