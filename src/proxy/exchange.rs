@@ -137,9 +137,9 @@ impl Exchange {
         }
     }
 
-    /// What was sent came to nothing, and the request goes out again.
-    pub fn try_failed(&mut self, condition: Condition, told: bool) {
-        if !told {
+    /// What was sent came to nothing, and the request goes out again. Of an answer, the balancer has been told.
+    pub fn try_failed(&mut self, condition: Condition) {
+        if self.record.status == 0 {
             self.record.outcome = Outcome::Failure;
             self.sample(None);
         }

@@ -181,7 +181,7 @@ impl Tries<'_> {
             exchange.retry_refused();
             return None;
         }
-        exchange.try_failed(condition, trouble.sent == Sent::Yes);
+        exchange.try_failed(condition);
         Some((next, wait))
     }
 
