@@ -3,6 +3,7 @@
 mod killed;
 mod policies;
 mod posts;
+mod stale;
 
 use std::net::SocketAddr;
 use std::time::Duration;

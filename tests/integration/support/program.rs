@@ -76,6 +76,12 @@ impl Program {
         rustix::process::kill_process(pid, signal).expect("kill");
     }
 
+    /// Stops it with SIGSTOP, and waits until every thread of it stands still.
+    pub fn freeze(&self) {
+        self.signal(rustix::process::Signal::STOP);
+        super::eventually("all threads to stand still", || all_stopped(self.id()).then_some(()));
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -98,6 +104,16 @@ impl Program {
     pub fn exit_code(mut self) -> Option<i32> {
         super::eventually("the end of the process", || self.child.try_wait().expect("wait")).code()
     }
+}
+
+/// Whether each thread of a process is in state `T`.
+fn all_stopped(process: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("its threads");
+    threads.flatten().all(|thread| {
+        let status = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // After the name, which is in parentheses.
+        status.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 impl Drop for Program {
