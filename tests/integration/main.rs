@@ -12,6 +12,7 @@ mod costs;
 mod explain;
 mod explain_header;
 mod failures;
+mod faults;
 mod forwarding;
 mod framing;
 mod invariants;
