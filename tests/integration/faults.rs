@@ -17,6 +17,7 @@ mod wire;
 
 use std::fs;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -48,6 +49,10 @@ const DURING: usize = 1000;
 
 /// Requests that a recovered endpoint must have received.
 const BACK: usize = 100;
+
+/// A machine that lets a thread wait this long for a core, a tenth of the time for a try, makes healthy endpoints time out:
+/// then a GET may fail by that, and only by that. It excuses no POST.
+const STARVED: Duration = Duration::from_millis(100);
 
 /// What the proxy may hold more of than before: descriptors, and bytes.
 const DESCRIPTORS: usize = 4;
@@ -90,7 +95,9 @@ impl Scene {
 
     fn end(self, what: &str, allowed: Allowed) {
         let Self { endpoints, program, load, descriptors, memory, .. } = self;
-        verdict::pass(what, &load.finish(), &endpoint::tally(&endpoints), allowed);
+        let finished = load.finish();
+        let starved = finished.late > STARVED;
+        verdict::pass(what, &finished.asked, &endpoint::tally(&endpoints), allowed, starved);
         let given_back = || (program.descriptors() <= descriptors + DESCRIPTORS).then_some(());
         eventually("descriptors to be given back", given_back);
         let more = program.memory().saturating_sub(memory);

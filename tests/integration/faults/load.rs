@@ -22,6 +22,9 @@ pub const RATE: usize = 1000;
 /// of one try; on a machine that is busy with something else, more would only measure that.
 const WAITING: usize = 400;
 
+/// How often it is looked whether a request is due.
+const TICK: Duration = Duration::from_millis(1);
+
 /// One request in so many is a POST.
 const POSTS: usize = 4;
 
@@ -46,11 +49,21 @@ impl Asked {
     }
 }
 
+/// A load that is over.
+#[derive(Default)]
+pub struct Finished {
+    /// All of it.
+    pub asked: Vec<Asked>,
+    /// The longest that its thread, which has nothing to wait for but the clock, was late: how long the machine may let any
+    /// process of the test wait for a core.
+    pub late: Duration,
+}
+
 /// A running load.
 pub struct Load {
     sent: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Vec<Asked>>>,
+    thread: Option<JoinHandle<Finished>>,
 }
 
 type Idle = Rc<RefCell<Vec<BufReader<TcpStream>>>>;
@@ -75,7 +88,7 @@ impl Load {
     }
 
     /// Ends it, once all are answered.
-    pub fn finish(mut self) -> Vec<Asked> {
+    pub fn finish(mut self) -> Finished {
         self.stop.store(true, Ordering::SeqCst);
         self.thread.take().expect("it is finished once").join().expect("the load")
     }
@@ -87,24 +100,28 @@ impl Drop for Load {
     }
 }
 
-async fn ask_on(web: SocketAddr, sent: &AtomicUsize, stop: &AtomicBool) -> Vec<Asked> {
-    let (mut asking, mut asked, idle) = (JoinSet::new(), Vec::new(), Idle::default());
-    let (begun, mut ticks, mut number, mut left_out) =
-        (Instant::now(), tokio::time::interval(Duration::from_millis(1)), 0, 0);
+async fn ask_on(web: SocketAddr, sent: &AtomicUsize, stop: &AtomicBool) -> Finished {
+    let (mut asking, mut finished, idle) = (JoinSet::new(), Finished::default(), Idle::default());
+    let (begun, mut ticks) = (Instant::now(), tokio::time::interval(TICK));
+    let (mut next, mut left_out) = (0, 0);
     while !stop.load(Ordering::SeqCst) {
+        let before = Instant::now();
         ticks.tick().await;
-        asked.extend(std::iter::from_fn(|| asking.try_join_next()).map(|asked| asked.expect("a request")));
+        finished.late = finished.late.max(before.elapsed());
+        while let Some(asked) = asking.try_join_next() {
+            finished.asked.push(asked.expect("a request"));
+        }
         let due = usize::try_from(begun.elapsed().as_micros()).unwrap_or(usize::MAX) / (1_000_000 / RATE);
-        let wanted = due.saturating_sub(number + left_out);
+        let wanted = due.saturating_sub(next + left_out);
         let now = wanted.min(WAITING.saturating_sub(asking.len()));
-        for number in number..number + now {
+        for number in next..next + now {
             asking.spawn_local(ask(web, number, Rc::clone(&idle)));
         }
-        (number, left_out) = (number + now, left_out + wanted - now);
-        sent.store(number, Ordering::SeqCst);
+        (next, left_out) = (next + now, left_out + wanted - now);
+        sent.store(next, Ordering::SeqCst);
     }
-    asked.extend(asking.join_all().await);
-    asked
+    finished.asked.extend(asking.join_all().await);
+    finished
 }
 
 async fn ask(web: SocketAddr, number: usize, idle: Idle) -> Asked {
