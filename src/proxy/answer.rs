@@ -61,8 +61,8 @@ pub fn account(endpoint: &Endpoint, balancing: Balancing<'_>, picked: usize, hin
 pub fn refuse(refusal: Refusal, json: bool, mut exchange: Box<Exchange>) -> Response<ResponseBody> {
     let reason = refusal.reason;
     let (kind, body) = body(reason, json);
-    // What is left of it would be read as far as it is here already, or not at all: nobody can tell the client which.
-    let closes = reason.closes() || !exchange.upload_finished();
+    // What is left of an upload is read as far as it is here already, or not at all: nobody can tell the client which.
+    let closes = reason.closes() || !exchange.upload_read();
     exchange.refused(reason, body.len() as u64);
     let mut response = Response::builder().status(reason.status()).header(header::CONTENT_TYPE, kind);
     response = response.header(REASON, reason.header()).header(header::CACHE_CONTROL, "no-store");

@@ -229,6 +229,11 @@ impl Exchange {
         self.deadlines.upload_finished()
     }
 
+    /// Whether the whole request has been read from the client.
+    pub fn upload_read(&self) -> bool {
+        self.upload().is_none_or(|upload| upload.whole.get())
+    }
+
     /// The progress of the request's body, if it has one.
     pub fn upload(&self) -> Option<&Progress> {
         self.deadlines.upload.as_deref()
