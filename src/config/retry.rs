@@ -52,7 +52,7 @@ impl Default for Backoff {
 pub enum Condition {
     /// No connection could be had, or it was lost before anything was written.
     ConnectFailure,
-    /// The connection ended before a response head.
+    /// The connection ended before a response head, or what came is not one.
     Reset,
     /// No response head in time.
     Timeout,

@@ -171,3 +171,85 @@ where
         Ok(sender)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use bytes::Bytes;
+    use http::Request;
+    use http_body_util::{BodyExt, Full};
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    fn pool(listener: &TcpListener) -> Rc<Pool<Full<Bytes>>> {
+        Pool::new(listener.local_addr().expect("an address"), Settings::default())
+    }
+
+    fn post() -> Request<Full<Bytes>> {
+        Request::post("/").header("host", "a").body(Full::from("hello")).expect("a request")
+    }
+
+    fn on_one_thread<F: Future>(test: F) -> F::Output {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        LocalSet::new().block_on(&runtime, test)
+    }
+
+    /// What a POST stands on that is sent again: what comes back was never taken out of the queue.
+    #[test]
+    fn a_request_queued_on_a_connection_that_was_closed_meanwhile_comes_back_unwritten() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let pool = pool(&listener);
+        let (closing, now) = (std::sync::Barrier::new(2), Instant::now());
+        let received = thread::scope(|scope| {
+            let endpoint = scope.spawn(|| {
+                let (mut stream, _) = listener.accept().expect("a connection");
+                let mut first = [0; 1024];
+                let count = stream.read(&mut first).expect("a request");
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").expect("write");
+                closing.wait();
+                stream.shutdown(std::net::Shutdown::Write).expect("close");
+                closing.wait();
+                count + stream.read(&mut first).expect("the end")
+            });
+            let second = on_one_thread(async {
+                let mut lease = pool.lease(now).await.expect("a connection");
+                let answer = lease.sender.try_send_request(post()).await.expect("an answer");
+                answer.into_body().collect().await.expect("no body");
+                lease.put_back(now);
+                closing.wait();
+                closing.wait();
+                // The event loop sees the end now, but comes back here before it runs the connection's task.
+                tokio::task::yield_now().await;
+                let mut lease = pool.lease(now).await.expect("a connection");
+                assert!(lease.reused, "nobody has noticed yet");
+                let mut failed = lease.sender.try_send_request(post()).await.expect_err("it is closed");
+                failed.take_message()
+            });
+            assert_eq!(second.expect("the request").uri(), "/");
+            endpoint.join().expect("an endpoint")
+        });
+        assert!(received < 100, "one request, not two: {received} bytes");
+    }
+
+    /// The first write fails with nothing written; the library cannot say so, and nothing is claimed.
+    #[test]
+    fn a_request_whose_first_write_fails_does_not_come_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let pool = pool(&listener);
+        let mut failed = on_one_thread(async {
+            let mut lease = pool.lease(Instant::now()).await.expect("a connection");
+            lease.sender.ready().await.expect("ready");
+            let (stream, _) = listener.accept().expect("a connection");
+            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger");
+            let sending = lease.sender.try_send_request(post());
+            // A reset that is here when the head is written, and not yet read.
+            drop(stream);
+            sending.await.expect_err("it is reset")
+        });
+        assert!(failed.take_message().is_none(), "{}", failed.error());
+    }
+}

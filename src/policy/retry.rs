@@ -97,7 +97,9 @@ pub fn condition_of(reason: Reason, sent: Sent) -> Option<Condition> {
         (Reason::ConnectFailed | Reason::ConnectTimeout, _) | (Reason::Reset, Sent::None) => {
             Some(Condition::ConnectFailure)
         }
-        (Reason::Reset, Sent::Maybe | Sent::Yes) => Some(Condition::Reset),
+        // What is not HTTP ends the connection without a response head just the same. To whom it may be sent again is a
+        // question of its method, not of this.
+        (Reason::Reset, Sent::Maybe | Sent::Yes) | (Reason::BadResponse, _) => Some(Condition::Reset),
         (Reason::ResponseTimeout | Reason::PerTryTimeout, _) => Some(Condition::Timeout),
         (
             Reason::BadRequest(..)
@@ -113,8 +115,6 @@ pub fn condition_of(reason: Reason, sent: Sent) -> Option<Condition> {
             | Reason::QueueFull
             | Reason::QueueTimeout
             | Reason::Overloaded
-            // An answer that is not HTTP is one: something understood the request.
-            | Reason::BadResponse
             | Reason::RequestTimeout,
             _,
         ) => None,

@@ -68,17 +68,19 @@ pub fn sticky_account(endpoint: &Endpoint) -> HeaderValue {
 pub fn refuse(refusal: Refusal, json: bool, mut exchange: Box<Exchange>) -> Response<ResponseBody> {
     let reason = refusal.reason;
     let (kind, body) = body(reason, json);
+    // What is left of an upload is read as far as it is here already, or not at all: nobody can tell the client which.
+    let closes = reason.closes() || !exchange.upload_read();
     exchange.refused(reason, body.len() as u64);
     let mut response = Response::builder().status(reason.status()).header(header::CONTENT_TYPE, kind);
     response = response.header(REASON, reason.header()).header(header::CACHE_CONTROL, "no-store");
     if let Some(sent) = refusal.sent {
         response = response.header(UPSTREAM_SENT, sent.header());
     }
-    finish(response, reason, body)
+    finish(response, reason, body, closes)
 }
 
-fn finish(mut response: Builder, reason: Reason, body: Bytes) -> Response<ResponseBody> {
-    if reason.closes() {
+fn finish(mut response: Builder, reason: Reason, body: Bytes, closes: bool) -> Response<ResponseBody> {
+    if closes {
         response = response.header(header::CONNECTION, "close");
     }
     if reason.status() == http::StatusCode::METHOD_NOT_ALLOWED {

@@ -182,9 +182,9 @@ impl Exchange {
         }
     }
 
-    /// What was sent came to nothing, and the request goes out again.
-    pub fn try_failed(&mut self, condition: Condition, told: bool) {
-        if !told {
+    /// What was sent came to nothing, and the request goes out again. Of an answer, the balancer has been told.
+    pub fn try_failed(&mut self, condition: Condition) {
+        if self.record.status == 0 {
             self.record.outcome = Outcome::Failure;
             self.sample(None);
         }
@@ -280,6 +280,11 @@ impl Exchange {
     /// Whether the request broke off, or was more than is allowed.
     fn upload_failed(&self) -> bool {
         self.upload().is_some_and(|upload| upload.failure.get().is_some())
+    }
+
+    /// Whether the whole request has been read from the client.
+    pub fn upload_read(&self) -> bool {
+        self.upload().is_none_or(|upload| upload.whole.get())
     }
 
     /// The progress of the request's body, if it has one.

@@ -1,4 +1,12 @@
 //! Sending a request to its endpoint once, and what it means when that fails.
+//!
+//! Why a request that `take_message` gives back was not written (hyper 1.12, `client/dispatch.rs`, `proto/h1/dispatch.rs`):
+//! it lies in a queue of one until its connection is ready for it. It is given back from three places: the queue is
+//! closed when it is put in; the queue is dropped with it inside, because the connection ended; or the connection takes
+//! it out of the queue (`try_recv` in `recv_msg`) just to give it back with the error it ended with. On the only way to
+//! the socket, `poll_msg` takes it out and apart into head and body before the head is encoded, and every error after
+//! that carries no message, even where the first write failed with nothing written. So what comes back is certain not to
+//! have left, and what does not come back may have. The tests of `net/pool.rs` hold both, as a new version must.
 
 use std::rc::Rc;
 

@@ -203,7 +203,7 @@ impl Tries<'_> {
             self.place = None;
             return None;
         }
-        exchange.try_failed(condition, trouble.sent == Sent::Yes);
+        exchange.try_failed(condition);
         Some((next, wait))
     }
 

@@ -120,6 +120,16 @@ fn an_answer_that_is_not_http_is_502_and_the_request_was_seen() {
 }
 
 #[test]
+fn a_client_whose_upload_is_not_read_to_its_end_is_told_that_the_connection_closes() {
+    let origin = Origin::start(|visit| drop(visit.request_head()));
+    let proxy = Proxy::before(&[&origin]);
+    let response = proxy.exchange("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhello");
+    assert_failed(&response, 502, "reset", Some("maybe"));
+    assert_eq!(response.header("connection"), Some("close"));
+    assert_eq!(proxy.client().post("/", "hello").header("connection"), None);
+}
+
+#[test]
 fn a_response_head_without_an_end_is_502() {
     let origin = Origin::start(|visit| {
         visit.request();

@@ -16,6 +16,7 @@ mod explain;
 mod explain_header;
 mod failures;
 mod fault_injection;
+mod faults;
 mod forwarding;
 mod framing;
 mod health;

@@ -3,6 +3,7 @@
 mod killed;
 mod policies;
 mod posts;
+mod stale;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -124,6 +125,24 @@ fn half_a_response_head_is_a_reset() {
     let posts = [proxy.client().post("/", "hello"), proxy.client().post("/", "hello")];
     let lost = posts.iter().find(|response| response.status() == 502).expect("a lost one");
     failed(lost, "reset", "maybe");
+}
+
+#[test]
+fn a_get_that_is_answered_with_what_is_not_http_is_sent_again_and_a_post_is_not() {
+    let broken = Origin::start(|visit| {
+        visit.request();
+        visit.send("SSH-2.0-OpenSSH_9.7\r\n\r\n");
+    });
+    let good = Origin::answering(OK);
+    let proxy = in_turn(broken.address(), good.address(), "max_body: 1MiB");
+    assert_eq!([proxy.get("/").status(), proxy.get("/").status()], [200; 2]);
+    let asked = broken.requests().len();
+    let figures = proxy.endpoints_when("shop", |all| all[1]["requests"] == 2);
+    assert_eq!((&figures[0]["failures"], &figures[1]["failures"]), (&asked.into(), &0.into()));
+    let posts = [proxy.client().post("/", "hello"), proxy.client().post("/", "hello")];
+    let lost = posts.iter().find(|response| response.status() == 502).expect("a lost one");
+    failed(lost, "bad_response", "yes");
+    assert_eq!(broken.requests().len() + good.requests().len(), asked + 2 + 2);
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn a_reset_before_the_first_byte_is_a_connection_that_failed() {
         (Reason::ResponseTimeout, Sent::Maybe, Some(Condition::Timeout)),
         (Reason::PerTryTimeout, Sent::Maybe, Some(Condition::Timeout)),
         (Reason::RequestTimeout, Sent::Maybe, None),
-        (Reason::BadResponse, Sent::Yes, None),
+        (Reason::BadResponse, Sent::Yes, Some(Condition::Reset)),
         (Reason::BodyIncomplete, Sent::Maybe, None),
         (Reason::BodyTimeout, Sent::Maybe, None),
         (Reason::BodyTooSlow, Sent::Maybe, None),

@@ -18,6 +18,7 @@ pub struct Kept {
 impl Kept {
     /// Tells `progress` when it leaves. Not that of an earlier try, whose connection may still be at it.
     pub fn new(bytes: Bytes, progress: Rc<Progress>) -> Self {
+        progress.whole.set(true);
         Self { bytes: Some(bytes), progress }
     }
 

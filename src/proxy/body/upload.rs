@@ -26,6 +26,8 @@ pub struct Progress {
     pub moved: Cell<Option<Instant>>,
     /// When the last frame was passed on.
     pub finished: Cell<Option<Instant>>,
+    /// Whether all of it has been read from the client, so that its connection is at the beginning of the next request.
+    pub whole: Cell<bool>,
     /// Since when the next frame has been the client's to send; `None` while it is the endpoint's to take.
     pub waits_since: Cell<Option<Instant>>,
     /// Why it stopped early, if it did.
@@ -89,6 +91,7 @@ impl Upload {
     /// Takes the first frame in if it is there already, so that head and body leave in one write.
     pub async fn prefetch(&mut self) {
         self.first = ready_soon(&mut self.incoming).await;
+        self.progress.whole.set(self.is_whole());
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
@@ -113,6 +116,7 @@ impl Upload {
         if next.is_pending() {
             self.wait();
         }
+        self.progress.whole.set(self.is_whole());
         next.map(|frame| frame.map(|frame| frame.map_err(|_| Failure::Incomplete)))
     }
 

@@ -76,6 +76,12 @@ impl Program {
         rustix::process::kill_process(pid, signal).expect("kill");
     }
 
+    /// Stops it with SIGSTOP, and waits until every thread of it stands still.
+    pub fn freeze(&self) {
+        self.signal(rustix::process::Signal::STOP);
+        super::eventually("all threads to stand still", || all_stopped(self.id()).then_some(()));
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -89,15 +95,40 @@ impl Program {
 
     /// The most memory it has held so far, in bytes.
     pub fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that it holds, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// A size in its status, in bytes.
+    fn status(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("its status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("the line of that name");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.id())).expect("its descriptors").count()
     }
 
     /// Waits for its end and returns its exit code.
     pub fn exit_code(mut self) -> Option<i32> {
         super::eventually("the end of the process", || self.child.try_wait().expect("wait")).code()
     }
+}
+
+/// Whether each thread of a process is in state `T`.
+fn all_stopped(process: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("its threads");
+    threads.flatten().all(|thread| {
+        let status = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // After the name, which is in parentheses.
+        status.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 impl Drop for Program {
