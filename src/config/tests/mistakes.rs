@@ -358,5 +358,6 @@ fn what_steers_a_terminal_is_escaped_and_long_lines_are_cut() {
     let text = route(&format!("\"\\e[2J\": 1 # {}", "x".repeat(5000)));
     let shown = read(&text).expect_err("a problem").to_string();
     assert!(!shown.contains('\u{1b}') && shown.contains("\\u{1b}"), "{shown}");
-    assert!(shown.lines().all(|line| line.chars().count() < 200), "{shown}");
+    let mut quoting = shown.lines().filter(|line| !line.starts_with("  hint: "));
+    assert!(quoting.all(|line| line.chars().count() < 200), "{shown}");
 }
