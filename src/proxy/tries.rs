@@ -102,7 +102,7 @@ impl Tries<'_> {
     /// None takes requests.
     pub fn begin(&mut self, exchange: &mut Exchange) -> Result<usize, Reason> {
         if let Some(policy) = &self.policy {
-            self.upstream.upstream.budget.pay_in(policy.budget_percent);
+            self.upstream.earn_retries(policy.budget_percent);
         }
         let first = self.pick_another().ok_or_else(|| self.why_none())?;
         self.turn_to(first, exchange);
@@ -198,7 +198,7 @@ impl Tries<'_> {
         let Decision::Again { wait, same } = decision else { return None };
         self.hint = self.hint.again();
         let next = self.pick_another().or_else(|| same.then(|| self.stay()))?;
-        if !self.upstream.upstream.budget.take(Instant::now()) {
+        if !self.upstream.take_retry(Instant::now()) {
             exchange.retry_refused();
             self.place = None;
             return None;

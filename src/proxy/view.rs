@@ -80,7 +80,9 @@ impl Worker {
     pub fn tick(&self, now: Instant) {
         self.tell_date();
         self.timers.sweep(now);
-        self.view().expire_connections(now);
+        let view = self.view();
+        view.expire_connections(now);
+        view.upstreams.iter().for_each(UpstreamView::pay_in);
         self.recorder.flush();
     }
 
@@ -121,6 +123,8 @@ pub struct UpstreamView {
     /// The upstream.
     pub upstream: Arc<Upstream>,
     cursor: RefCell<Cursor>,
+    /// Hundredths of retries that its requests have earned, and that the others do not know of yet.
+    earned: Cell<u32>,
     /// Connections, index by index the upstream's endpoints.
     pub pools: Vec<Rc<Pool<RequestBody>>>,
     /// Where requests wait for the upstream; `None` where nothing bounds them.
@@ -190,6 +194,25 @@ impl UpstreamView {
         Balancing { strategy: &upstream.config.strategy, balancer: &upstream.balancer, cursor }
     }
 
+    /// A request has come, of which this share may be sent again.
+    #[inline]
+    pub fn earn_retries(&self, percent: u8) {
+        self.earned.set(self.earned.get().saturating_add(percent.into()));
+    }
+
+    /// Takes one out of what may be sent again, if there is any left.
+    pub fn take_retry(&self, now: Instant) -> bool {
+        self.pay_in();
+        self.upstream.budget.take(now)
+    }
+
+    fn pay_in(&self) {
+        let earned = self.earned.take();
+        if earned > 0 {
+            self.upstream.budget.pay_in(earned);
+        }
+    }
+
     fn new(
         upstream: &Arc<Upstream>,
         known: &HashMap<Id, &Rc<Pool<RequestBody>>>,
@@ -203,6 +226,7 @@ impl UpstreamView {
         };
         Self {
             cursor: RefCell::new(upstream.balancer.cursor(rng)),
+            earned: Cell::new(0),
             pools: upstream.endpoints.iter().map(pool).collect(),
             queue: upstream.has_admission().then(|| queue(upstream, queues.get(&*upstream.name).copied())),
             upstream: Arc::clone(upstream),

@@ -173,6 +173,7 @@ impl Figures {
     pub fn publish(&mut self, snapshot: &Snapshot, now: Instant) {
         for (pool, upstream) in self.pools.iter_mut().zip(&snapshot.upstreams) {
             pool.publish(upstream, now);
+            upstream.budget.fade();
             if upstream.has_admission() {
                 pool.admitting.tick(upstream, now);
             }

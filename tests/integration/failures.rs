@@ -285,8 +285,8 @@ fn a_5xx_of_the_endpoint_is_passed_on_as_it_is() {
 fn one_endpoint_that_fails_does_not_disturb_the_connections_of_another() {
     let (good, nobody) = (Origin::answering(OK), Refuser::bind());
     let both = format!("[\"{}\", \"{}\"]", good.address(), nobody.address());
-    let yaml = Yaml::new(&format!("strategy: round_robin, endpoints: {both}")).route("retry: off");
-    let proxy = yaml.workers(1).start();
+    let shop = format!("strategy: round_robin, outlier_detection: off, endpoints: {both}");
+    let proxy = Yaml::new(&shop).route("retry: off").workers(1).start();
     let mut client = proxy.client();
     let statuses: Vec<u16> = (0..20).map(|_| client.get("/").status()).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10, "{statuses:?}");

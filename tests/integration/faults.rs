@@ -35,10 +35,13 @@ const ROUNDS: &str = "TILLGATE_SOAK_ROUNDS";
 /// One load at a time: two would share the cores, and be none of [`load::RATE`].
 static LOAD: Mutex<()> = Mutex::new(());
 
-/// What the route says. A GET may go to each of the three endpoints, and the budget pays for it though nothing takes a
-/// failing endpoint out.
+/// What the route says. A GET may go to each of the three endpoints; the budget is the default.
 const ROUTE: &str = "timeouts: { request: 10s, per_try: 1s }, \
-                     retry: { attempts: 2, on: [connect_failure, reset, timeout, 500, 502, 503, 504], budget_percent: 100 }";
+                     retry: { attempts: 2, on: [connect_failure, reset, timeout, 500, 502, 503, 504] }";
+
+/// What finds out who fails, and that it does so no more. All endpoints may be out at once.
+const HEALTH: &str = "health_check: { path: /healthz, interval: 200ms, timeout: 200ms, rise: 1, fall: 2 }, \
+                      outlier_detection: { base_ejection: 1s, interval: 1s, max_ejection: 2s }";
 
 /// Short, so that what a fault leaves behind is gone soon after.
 const CONNECTION: &str = "connect_timeout: 500ms, idle_timeout: 1s";
@@ -74,7 +77,7 @@ impl Scene {
         let endpoints: Vec<Endpoint> = (0..3).map(|seed| Endpoint::start(directory.path(), seed)).collect();
         let addresses = endpoints.iter().map(|endpoint| format!("\"{}\"", endpoint.address()));
         let addresses = addresses.collect::<Vec<_>>().join(", ");
-        let yaml = Yaml::new(&format!("strategy: {strategy}, endpoints: [{addresses}]"));
+        let yaml = Yaml::new(&format!("strategy: {strategy}, {HEALTH}, endpoints: [{addresses}]"));
         let path = directory.path().join("tillgate.yaml");
         fs::write(&path, yaml.connection(CONNECTION).route(ROUTE).to_string()).expect("write");
         let program = Program::run(&path);

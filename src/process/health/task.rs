@@ -108,7 +108,9 @@ fn act(context: &Context, target: &Target, is_healthy: bool) {
     upstream.state(index).obstruct(Obstacle::Unhealthy, !is_healthy);
     if is_healthy {
         let mut figures = context.figures.lock().unwrap_or_else(PoisonError::into_inner);
-        figures.returns(upstream, index, std::time::Instant::now());
+        let now = std::time::Instant::now();
+        figures.returns(upstream, index, now);
+        figures.passed_health_check(target.id, now);
     }
     upstream.reopen();
 }
