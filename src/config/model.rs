@@ -110,7 +110,7 @@ pub struct Upstream {
     pub least_response: LeastResponse,
     /// Over how long an endpoint that is new or returns comes to its full share, 1 s to 15 min. Default: at once.
     pub slow_start: Option<Duration>,
-    /// Below this share of endpoints that are fit, health is ignored; 0 to 100, 0 for never. Default 50.
+    /// Below this share of endpoints that are fit, health is ignored; 0 to 100, 0 for never. Default 1.
     pub panic_threshold_percent: u8,
     /// When live traffic takes an endpoint out for a time. `None`: never.
     pub outlier_detection: Option<OutlierDetection>,
@@ -129,8 +129,9 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// The default of `panic_threshold_percent`.
-    pub const PANIC_THRESHOLD: u8 = 50;
+    /// The default of `panic_threshold_percent`: only where none is fit. In a pool of three, of which one is left, half
+    /// would already send two thirds of the requests to endpoints that are known to fail.
+    pub const PANIC_THRESHOLD: u8 = 1;
 }
 
 /// `strategy`, with what the strategy needs.

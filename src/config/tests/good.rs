@@ -248,5 +248,5 @@ fn backups_and_the_panic_threshold_are_read() {
     let upstream = &good(&text).config.upstreams[0];
     assert_eq!(upstream.panic_threshold_percent, 0);
     assert_eq!(upstream.endpoints.iter().map(|endpoint| endpoint.backup).collect::<Vec<_>>(), [false, true]);
-    assert_eq!(good(super::MINIMAL).config.upstreams[0].panic_threshold_percent, 50);
+    assert_eq!(good(super::MINIMAL).config.upstreams[0].panic_threshold_percent, 1);
 }
