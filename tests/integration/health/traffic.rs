@@ -11,7 +11,9 @@ use crate::support::{Client, Gate, OK, Origin, Proxy, Refuser, Yaml, endpoints, 
 #[test]
 fn where_too_few_are_healthy_health_is_ignored() {
     let all = [Patient::named("a"), Patient::named("b"), Patient::named("c")];
-    let proxy = patients(&[&all[0], &all[1], &all[2]]).start();
+    let half = "strategy: round_robin, panic_threshold_percent: 50";
+    let yaml = patients(&[&all[0], &all[1], &all[2]]).to_string().replace("strategy: round_robin", half);
+    let proxy = Proxy::start(&yaml);
     all[0].fails();
     all[1].fails();
     let endpoints = wait_for_states(&proxy, "hhu");
@@ -25,6 +27,20 @@ fn where_too_few_are_healthy_health_is_ignored() {
     all[1].was_hit();
     (0..12).for_each(|_| assert_eq!(proxy.get("/").status(), 200));
     assert!(!all[1].was_hit());
+}
+
+#[test]
+fn by_default_the_last_that_is_healthy_gets_everything_and_with_none_all_are_tried() {
+    let all = [Patient::named("a"), Patient::named("b"), Patient::named("c")];
+    let proxy = patients(&[&all[0], &all[1], &all[2]]).start();
+    all[0].fails();
+    all[1].fails();
+    wait_for_states(&proxy, "hhu");
+    (0..12).for_each(|_| assert_eq!(proxy.get("/").text(), "c"));
+    all[2].fails();
+    let endpoints = wait_for_states(&proxy, "hhh");
+    assert!(endpoints.iter().all(|one| one["takes_requests"] == true), "{endpoints:?}");
+    assert_eq!(proxy.get("/").status(), 200);
 }
 
 #[test]
