@@ -264,7 +264,8 @@ pub struct Unresolved {
     pub error: io::Error,
 }
 
-/// Compiles `config` into the snapshot that follows `previous`.
+/// Compiles `config` into the snapshot that follows `previous`. It changes nothing that the two share: the new one may yet
+/// be refused. [`Upstream::reopen`] and [`Upstream::enforce`] put it in force.
 ///
 /// # Errors
 /// Every endpoint whose name has no address.
@@ -397,7 +398,10 @@ fn build_upstream(
         panics: AtomicBool::new(known.is_some_and(|known| known.panics())),
         config: config.clone(),
     };
-    upstream.reopen();
+    // Of a known one the state is shared with the config in force, which stays if this one is refused.
+    if known.is_none() {
+        upstream.reopen();
+    }
     Arc::new(upstream)
 }
 

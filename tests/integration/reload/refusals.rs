@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{accept, strategy, wait_for_strategy};
-use crate::support::{OK, Origin, Program, Proxy, Yaml};
+use crate::support::{OK, Origin, Program, Proxy, Refuser, Yaml};
 
 /// What `tillgate check` writes about the file a proxy runs on.
 fn check(proxy: &Proxy) -> String {
@@ -120,4 +120,25 @@ fn an_access_log_that_cannot_be_opened_refuses_the_whole_config() {
         answer.text()
     );
     assert_eq!(strategy(&proxy), "round_robin");
+}
+
+#[test]
+fn a_refused_config_closes_no_endpoint_of_the_one_in_force() {
+    let (origin, dead) = (Origin::answering(OK), Refuser::bind());
+    let queue = "queue: { max_waiting: 0, timeout: 1s }";
+    let endpoints = |weight: u32, most: u32| {
+        format!("{{ address: \"{}\", weight: {weight}, max_connections: {most} }}", origin.address())
+    };
+    let yaml = Yaml::new(&format!("strategy: round_robin, {queue}, endpoints: [{}]", endpoints(1, 10)));
+    let proxy = yaml.start();
+    let limit = || proxy.admin_json("/api/v1/upstreams")["upstreams"][0]["admission"]["limit"].clone();
+    assert_eq!(limit(), 10);
+    let (drained, other) =
+        (endpoints(0, 10), format!("{{ address: \"{}\", max_connections: 3 }}", dead.address()));
+    let edited = Yaml::new(&format!("strategy: round_robin, {queue}, endpoints: [{drained}, {other}]"))
+        .upstream("next: { endpoints: [\"nowhere.invalid:80\"] }");
+    let answer = proxy.reload(&edited.to_string());
+    assert_eq!(answer.status(), 422);
+    assert!(answer.text().contains("upstream next: cannot resolve nowhere.invalid:80"), "{}", answer.text());
+    assert_eq!((proxy.get("/").text().as_str(), limit()), ("ok", 10.into()));
 }
