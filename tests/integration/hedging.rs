@@ -2,6 +2,7 @@
 
 mod failures;
 mod limits;
+mod sessions;
 
 use crate::support::{
     Client, Gate, Message, Metrics, Origin, Proxy, Visit, Yaml, endpoints, eventually, ok_with,

@@ -39,11 +39,13 @@ struct Second<'a> {
 }
 
 impl<'a> Tries<'a> {
-    /// By what rule the request may be with two endpoints at a time, if it may.
+    /// By what rule the request may be with two endpoints at a time, if it may. One that is kept to an endpoint may not:
+    /// another knows nothing of the session, and would answer the sooner for it.
     pub(super) fn hedged(&self, request: &Request<RequestBody>) -> Option<&'a Hedged> {
         let hedged = self.route.hedge.as_ref()?;
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        (reads && matches!(request.body(), RequestBody::Empty)).then_some(hedged)
+        let free = self.kept_to.is_none();
+        (reads && free && matches!(request.body(), RequestBody::Empty)).then_some(hedged)
     }
 
     /// As `send`, with a second copy if the first is slow.
@@ -198,7 +200,6 @@ impl<'a> Tries<'a> {
             second.note.copied.end = HedgeEnd::Failed;
         }
         let (side, attempt, ended) = ran.into_ended();
-        self.tried.turn_to(attempt.index);
         self.settle(exchange, side, attempt, second);
         if let Some(status) = ended.status() {
             exchange.answered(status);
@@ -206,8 +207,9 @@ impl<'a> Tries<'a> {
         self.again(exchange, Box::new(ended), Some(spare), past).await
     }
 
-    /// The exchange is about this copy alone.
+    /// The exchange is about this copy alone, and so is the cookie that names the endpoint.
     fn settle(&mut self, exchange: &mut Exchange, side: Side, attempt: Attempt, second: Option<Second<'_>>) {
+        self.tried.turn_to(attempt.index);
         exchange.goes_on_at(&self.upstream.upstream, attempt.index, attempt.sent);
         exchange.adopt(attempt.in_flight);
         if let (Side::Second, Some(account)) = (side, second.and_then(|second| second.account)) {
