@@ -2,6 +2,7 @@
 
 mod failures;
 mod limits;
+mod permits;
 mod sessions;
 
 use crate::support::{
