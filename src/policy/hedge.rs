@@ -27,7 +27,7 @@ pub enum Cause {
     Unfit,
     /// No other endpoint may have it.
     NoEndpoint,
-    /// The endpoint that would get it is busier than it usually is.
+    /// The endpoint that would get it is busier than it usually is, or the upstream takes no more.
     Busy,
     /// The route's share of copies is used up.
     Budget,

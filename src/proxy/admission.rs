@@ -27,6 +27,7 @@ use super::told::Told;
 use crate::config::Priority;
 use crate::net::timers::Timer;
 use crate::policy::admission::{Admission, Key, Line, Rank, Seat};
+use crate::policy::overload::Shares;
 use crate::policy::reason::{Reason, Sent};
 use crate::snapshot::Route;
 
@@ -177,6 +178,13 @@ impl Queue {
         self.timeout.set(timeout);
     }
 
+    /// A permit for a second copy of a request that has one. `None` while anybody waits or is turned away for the load:
+    /// there is nothing to spare then.
+    pub fn enter_beside(self: &Rc<Self>) -> Option<Permit> {
+        let spare = self.shared.shares() == Shares::ALL;
+        (spare && self.shared.enter()).then(|| Permit(Rc::clone(self)))
+    }
+
     #[cold]
     fn join(self: &Rc<Self>, priority: Priority) -> Result<Place, Reason> {
         if !self.shared.join() && !self.make_room(priority) {
@@ -289,5 +297,28 @@ impl Slot {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::admission::Bounds;
+
+    #[test]
+    fn a_second_copy_has_a_permit_of_its_own_and_none_while_anybody_waits_or_is_shed() {
+        let bounds = Bounds { in_flight: 1, waiting: 1 };
+        let shared = Arc::new(Admission::new(bounds, Instant::now()));
+        let queue = Queue::new(&shared, None);
+        let permit = queue.enter_beside();
+        assert_eq!((permit.is_some(), queue.enter_beside().is_some(), shared.in_flight()), (true, false, 1));
+        drop(permit);
+        assert_eq!(shared.in_flight(), 0);
+        shared.share(Shares { sheddable: 0.66, ..Shares::ALL });
+        assert!(queue.enter_beside().is_none(), "the load is too much as it is");
+        shared.share(Shares::ALL);
+        assert!(shared.join() && queue.enter_beside().is_none(), "who waits is before it");
+        shared.leave();
+        assert!(queue.enter_beside().is_some());
     }
 }

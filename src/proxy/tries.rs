@@ -298,7 +298,7 @@ impl Tries<'_> {
         balancer.pick(&mut cursor, self.hint, eligible, &mut rng)
     }
 
-    /// The endpoint that was asked last.
+    /// The endpoint that was asked last; of two that were asked at the same time, the one whose answer counts.
     pub fn endpoint(&self) -> usize {
         self.tried.last().expect("the first endpoint is picked before anything is sent")
     }

@@ -2,6 +2,8 @@
 
 mod failures;
 mod limits;
+mod permits;
+mod sessions;
 
 use crate::support::{
     Client, Gate, Message, Metrics, Origin, Proxy, Visit, Yaml, endpoints, eventually, ok_with,

@@ -22,6 +22,7 @@ use crate::policy::availability::Access;
 use crate::policy::hedge::Cause;
 use crate::policy::reason::Sent;
 use crate::policy::score::Outcome;
+use crate::proxy::admission::Permit;
 use crate::proxy::answer::{self, Refusal};
 use crate::proxy::body::RequestBody;
 use crate::proxy::exchange::{Exchange, outcome_of};
@@ -39,11 +40,13 @@ struct Second<'a> {
 }
 
 impl<'a> Tries<'a> {
-    /// By what rule the request may be with two endpoints at a time, if it may.
+    /// By what rule the request may be with two endpoints at a time, if it may. One that is kept to an endpoint may not:
+    /// another knows nothing of the session, and would answer the sooner for it.
     pub(super) fn hedged(&self, request: &Request<RequestBody>) -> Option<&'a Hedged> {
         let hedged = self.route.hedge.as_ref()?;
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        (reads && matches!(request.body(), RequestBody::Empty)).then_some(hedged)
+        let free = self.kept_to.is_none();
+        (reads && free && matches!(request.body(), RequestBody::Empty)).then_some(hedged)
     }
 
     /// As `send`, with a second copy if the first is slow.
@@ -62,13 +65,17 @@ impl<'a> Tries<'a> {
         let spare = Spare::of(&request, Bytes::new());
         let (stops, index) = (Stops::default(), self.endpoint());
         let lent = exchange.lend().expect("the first endpoint is picked before anything is sent");
+        // The second copy's, for as long as there are two. It outlives the copies: with the permit free and the endpoint's
+        // place not yet, the next request would be let in to find no room.
+        let mut permit = None;
         let mut race = Race::new(self.service, &stops);
         race.join(Side::First, Attempt::new(index, lent), &self.upstream.pools[index], request);
         let (mut second, mut past) = (None, Past { again: 0, worst: Sent::None });
         loop {
             let Some(ran) = race.next(exchange, &mut looks).await else {
                 match self.second(hedged, looks.are_repeated()) {
-                    Ok((copy, attempt)) => {
+                    Ok((copy, attempt, held)) => {
+                        permit = held;
                         let request = self.copy(&spare, copy.index);
                         race.join(Side::Second, attempt, &self.upstream.pools[copy.index], request);
                         exchange.copied();
@@ -92,11 +99,16 @@ impl<'a> Tries<'a> {
             }
             let sent = self.leave(exchange, ran, &mut second).await;
             past.worst = past.worst.max(sent);
+            drop(permit.take());
         }
     }
 
     /// Picks the endpoint for a second copy, as a retry does, and counts it there; unless that would do more harm than good.
-    fn second(&mut self, hedged: &Hedged, repeated: bool) -> Result<(Second<'a>, Attempt), Cause> {
+    fn second(
+        &mut self,
+        hedged: &Hedged,
+        repeated: bool,
+    ) -> Result<(Second<'a>, Attempt, Option<Permit>), Cause> {
         let upstream = &self.upstream.upstream;
         if !upstream.members().are_fit() {
             return Err(Cause::Unfit);
@@ -107,6 +119,8 @@ impl<'a> Tries<'a> {
         if hedged.state.load.is_busy(state.in_flight()) {
             return Err(Cause::Busy);
         }
+        // Before the place: whoever has a permit counts on finding one.
+        let permit = self.permit()?;
         // Another worker may have taken the last place there.
         let place = state.try_begin().ok_or(Cause::NoEndpoint)?;
         if !hedged.state.allowance.take(repeated) {
@@ -117,7 +131,13 @@ impl<'a> Tries<'a> {
         let account = self.explains.then(|| answer::account(endpoint, self.balancing, index, self.hint));
         let sent = Instant::now();
         let note = SecondNote::begin(&self.service.worker.recorder, self.route, endpoint.id);
-        Ok((Second { index, sent, note, account }, Attempt::new(index, (place, sent))))
+        Ok((Second { index, sent, note, account }, Attempt::new(index, (place, sent)), permit))
+    }
+
+    /// What a second copy needs beside its place where the upstream bounds what it has in flight.
+    fn permit(&self) -> Result<Option<Permit>, Cause> {
+        let queue = self.upstream.queue.as_ref();
+        queue.map(|queue| queue.enter_beside().ok_or(Cause::Busy)).transpose()
     }
 
     fn copy(&self, spare: &Spare, endpoint: usize) -> Box<Request<RequestBody>> {
@@ -198,7 +218,6 @@ impl<'a> Tries<'a> {
             second.note.copied.end = HedgeEnd::Failed;
         }
         let (side, attempt, ended) = ran.into_ended();
-        self.tried.turn_to(attempt.index);
         self.settle(exchange, side, attempt, second);
         if let Some(status) = ended.status() {
             exchange.answered(status);
@@ -206,8 +225,9 @@ impl<'a> Tries<'a> {
         self.again(exchange, Box::new(ended), Some(spare), past).await
     }
 
-    /// The exchange is about this copy alone.
+    /// The exchange is about this copy alone, and so is the cookie that names the endpoint.
     fn settle(&mut self, exchange: &mut Exchange, side: Side, attempt: Attempt, second: Option<Second<'_>>) {
+        self.tried.turn_to(attempt.index);
         exchange.goes_on_at(&self.upstream.upstream, attempt.index, attempt.sent);
         exchange.adopt(attempt.in_flight);
         if let (Side::Second, Some(account)) = (side, second.and_then(|second| second.account)) {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn refused(metrics: &Metrics, cause: &str) -> u64 {
+pub fn refused(metrics: &Metrics, cause: &str) -> u64 {
     metrics.count("tillgate_hedges_refused_total", &[("route", "all"), ("cause", cause)])
 }
 
