@@ -126,6 +126,9 @@ fn a_drained_endpoint_keeps_its_sessions_and_gets_no_new_ones() {
     };
     let each = ("a".to_owned(), "b".to_owned());
     assert_eq!(answers(&mut client), vec![each.clone(); 6]);
+    let entries = proxy.endpoints_when("shop", |_| true);
+    let said = entries.iter().map(|one| format!("{} {}", one["takes_requests"], one["access"]));
+    assert_eq!(said.collect::<Vec<_>>(), ["false \"draining\"", "true \"open\""]);
     assert_eq!(proxy.admin("POST", &format!("{path}/undrain")).status(), 200);
     // The same by weight 0, over a reload that keeps the key.
     let shop = format!(
