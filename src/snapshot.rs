@@ -71,6 +71,8 @@ pub struct Snapshot {
     pub access_log: Option<Arc<AccessLog>>,
     /// Who is told which endpoint was picked, if anybody.
     pub audience: Option<Audience>,
+    /// The names of all cookies of our own, in order: no endpoint gets them, whichever upstream they are for.
+    pub own_cookies: Box<[Box<str>]>,
 }
 
 /// What is done with the requests of one route.
@@ -285,6 +287,7 @@ pub fn build(
         upstreams,
         access_log,
         audience: config.explain_header.clone().map(Audience::new),
+        own_cookies: sticky::names(&config),
         config: Arc::new(config),
     })
 }

@@ -146,6 +146,7 @@ fn describe_endpoint(
         "state": state(endpoint.weight, upstream.state(index).standing(), figures.failed_in_a_row),
         "ejection": ejection::describe(pool, index, Instant::now()),
         "takes_requests": upstream.state(index).gives(Access::Open),
+        "access": upstream.state(index).access().name(),
         "weight": endpoint.weight,
         "backup": endpoint.backup,
         "health": record.map(describe_health),

@@ -52,6 +52,18 @@ pub enum Access {
     Open,
 }
 
+impl Access {
+    /// The word for it in the admin API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Draining => "draining",
+            Self::Spare => "spare",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// What follows for a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {

@@ -16,26 +16,36 @@ fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")
 }
 
-/// Takes the cookies of this name out. The others stay as they are, byte for byte.
-pub fn forget(headers: &mut HeaderMap, name: &str) {
-    if values(headers, name).next().is_none() {
+/// Takes the cookies of these names, which are in order, out. The others stay as they are, byte for byte.
+pub fn forget(headers: &mut HeaderMap, names: &[Box<str>]) {
+    let lines = || headers.get_all(header::COOKIE).iter();
+    if names.is_empty() || lines().all(|line| pairs(line).all(|pair| !is_one_of(pair, names))) {
         return;
     }
-    let lines = headers.get_all(header::COOKIE).iter();
-    let left: Vec<HeaderValue> = lines.filter_map(|line| without(line, name)).collect();
+    let left: Vec<HeaderValue> = lines().filter_map(|line| without(line, names)).collect();
     headers.remove(header::COOKIE);
     for line in left {
         headers.append(header::COOKIE, line);
     }
 }
 
+fn pairs(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    line.as_bytes().split(|byte| *byte == b';')
+}
+
+/// A client may send thousands of pairs, and a config have many names.
+fn is_one_of(pair: &[u8], names: &[Box<str>]) -> bool {
+    let pair = pair.trim_ascii();
+    let name = pair.iter().position(|byte| *byte == b'=').map(|end| &pair[..end]);
+    name.is_some_and(|name| names.binary_search_by(|one| one.as_bytes().cmp(name)).is_ok())
+}
+
 /// `None` if nothing is left of the line.
-fn without(line: &HeaderValue, name: &str) -> Option<HeaderValue> {
-    let pairs = || line.as_bytes().split(|byte| *byte == b';');
-    if pairs().all(|pair| value_of(pair, name).is_none()) {
+fn without(line: &HeaderValue, names: &[Box<str>]) -> Option<HeaderValue> {
+    if pairs(line).all(|pair| !is_one_of(pair, names)) {
         return Some(line.clone());
     }
-    let others: Vec<&[u8]> = pairs().filter(|pair| value_of(pair, name).is_none()).collect();
+    let others: Vec<&[u8]> = pairs(line).filter(|pair| !is_one_of(pair, names)).collect();
     let left = others.join(&b';');
     let left = left.trim_ascii_start();
     let is_left = left.iter().any(|byte| *byte != b';' && !byte.is_ascii_whitespace());
@@ -69,7 +79,7 @@ mod tests {
 
     fn left(lines: &[&'static str]) -> Vec<String> {
         let mut headers = headers(lines);
-        forget(&mut headers, "own");
+        forget(&mut headers, &["other".into(), "own".into()]);
         let left = headers.get_all(header::COOKIE).iter();
         left.map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned()).collect()
     }
@@ -87,6 +97,10 @@ mod tests {
         assert_eq!(left(&["a=\"1 ,2\"; own=x"]), ["a=\"1 ,2\""]);
         assert_eq!(left(&["a=1;; own=x;"]), ["a=1;;"]);
         assert_eq!(left(&["own=x"]), [""; 0]);
+        assert_eq!(
+            left(&["other=1; a=1", "own = x; own2=1;oth=2; other"]),
+            ["a=1", "own = x; own2=1;oth=2; other"]
+        );
         assert_eq!(left(&["own=x; own=y; "]), [""; 0]);
         assert_eq!(left(&["a=own=x;  town=1", "own=y", "b=2"]), ["a=own=x;  town=1", "b=2"]);
     }

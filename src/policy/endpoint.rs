@@ -148,6 +148,12 @@ impl EndpointState {
         self.access.load(Relaxed) >= least as u8
     }
 
+    /// The most that it gives.
+    pub fn access(&self) -> Access {
+        let all = [Access::Open, Access::Spare, Access::Draining];
+        all.into_iter().find(|least| self.gives(*least)).unwrap_or(Access::Closed)
+    }
+
     /// What the pool has decided for it.
     pub fn allow(&self, access: Access) {
         self.access.store(access as u8, Relaxed);
@@ -341,6 +347,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn what_the_pool_has_decided_is_read_back() {
+        let state = EndpointState::new(Instant::now());
+        for access in [Access::Closed, Access::Draining, Access::Spare, Access::Open] {
+            state.allow(access);
+            assert_eq!(state.access(), access);
+        }
+    }
 
     #[test]
     fn a_request_counts_while_its_guard_lives() {

@@ -100,6 +100,17 @@ impl Outliers {
         renewed
     }
 
+    /// Those of `after` that return because nothing is looked for any more: each is one of now, by its index, or a new one.
+    pub fn let_go(
+        &self,
+        settings: Option<OutlierDetection>,
+        after: &[Option<usize>],
+    ) -> impl Iterator<Item = usize> {
+        let after = after.iter().enumerate().filter(move |_| settings.is_none());
+        let is_out = |now: &Option<usize>| now.is_some_and(|now| self.watches[now].is_ejected());
+        after.filter(move |(_, now)| is_out(now)).map(|(at, _)| at)
+    }
+
     /// Takes note of how a try ended that began at `began`.
     pub fn learn(&mut self, endpoint: usize, sign: Sign, began: Instant, now: Instant) {
         if self.settings.is_some() {

@@ -80,7 +80,7 @@ impl Checks {
                 Some(_) | None => fresh.push((upstream, index, config)),
             }
         }
-        self.forget(before);
+        self.forget(before, snapshot);
         let beginning = fresh.len();
         for (upstream, index, config) in fresh {
             running.insert(upstream.endpoints[index].id, self.begin(upstream, index, config, beginning));
@@ -97,11 +97,27 @@ impl Checks {
         Check { task, config, state: Arc::clone(state) }
     }
 
-    fn forget(&self, ended: HashMap<Id, Check>) {
+    fn forget(&self, ended: HashMap<Id, Check>, snapshot: &Snapshot) {
         let mut records = self.context.records.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, check) in ended {
             records.remove(&id);
-            check.state.obstruct(Obstacle::Unhealthy, false);
+            if check.state.obstruct(Obstacle::Unhealthy, false) {
+                tell_unchecked(snapshot, id);
+            }
+        }
+    }
+}
+
+/// An endpoint that was unhealthy has no check any more. Of one that left the config there is nothing to tell.
+fn tell_unchecked(snapshot: &Snapshot, id: Id) {
+    for upstream in &snapshot.upstreams {
+        if let Some(endpoint) = upstream.endpoints.iter().find(|endpoint| endpoint.id == id) {
+            let (upstream, endpoint) = (&*upstream.name, &*endpoint.name);
+            tracing::info!(
+                upstream,
+                endpoint,
+                "health check turned off: an unhealthy endpoint is taken for healthy"
+            );
         }
     }
 }

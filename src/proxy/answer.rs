@@ -24,13 +24,15 @@ const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 pub struct Refusal {
     /// The cause.
     pub reason: Reason,
-    /// Whether an endpoint may have seen it. `None` where none was ever chosen.
+    /// Whether an endpoint may have seen it. `None` where no route took it.
     pub sent: Option<Sent>,
 }
 
+/// Nothing was sent.
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self { reason, sent: reason.is_load().then_some(Sent::None) }
+        let routed = !matches!(reason, Reason::BadRequest(..) | Reason::NoRoute);
+        Self { reason, sent: routed.then_some(Sent::None) }
     }
 }
 

@@ -45,12 +45,6 @@ impl<'a> Chosen<'a> {
         self.session.as_ref().and_then(Session::endpoint)
     }
 
-    /// Takes our cookies out of what the endpoint gets.
-    pub fn forget(&self, headers: &mut HeaderMap) {
-        self.kept.iter().for_each(|kept| kept.cookie.forget(headers));
-        self.session.iter().for_each(|session| session.forget(headers));
-    }
-
     /// `endpoint` has answered: tells the client where it is to come again, unless it knows.
     pub fn tell(&self, service: &Service, endpoint: usize, told: &mut Told) {
         if let Some(Kept { branch, cookie, is_told: false }) = &self.kept {

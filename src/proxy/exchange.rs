@@ -193,7 +193,9 @@ impl Exchange {
         }
         self.deadlines.try_ends(Instant::now());
         self.in_flight = None;
-        self.record = Record { status: 0, outcome: Outcome::Neutral, latency: None, ..self.record };
+        // No endpoint's until it is sent again: whoever goes away meanwhile is not counted here a second time.
+        let neutral = Record { status: 0, outcome: Outcome::Neutral, latency: None, ..self.record };
+        self.record = Record { endpoint: None, ..neutral };
     }
 
     /// What was sent came to nothing, and the budget leaves it at that.

@@ -23,6 +23,7 @@ use super::view::{View, Worker};
 use crate::net::downstream::{Connection, Flaw};
 use crate::net::pool::Lease;
 use crate::policy::balance::Hint;
+use crate::policy::cookies;
 use crate::policy::forward::prepare_response;
 use crate::policy::head::Framing;
 use crate::policy::reason::{Reason, Sent};
@@ -115,7 +116,7 @@ async fn forward(
     };
     let endpoint = tries.begin(exchange)?;
     let body = body.read(service, exchange, &outgoing, route).await;
-    chosen.forget(&mut parts.headers);
+    cookies::forget(&mut parts.headers, &view.snapshot.own_cookies);
     rewrite(service, &view.snapshot, tries.upstream, endpoint, outgoing, &mut parts);
     exchange.log_request_id(&parts.headers);
     if let Some(mirror) = &route.mirror {

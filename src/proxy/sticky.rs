@@ -38,11 +38,6 @@ impl<'a> Session<'a> {
         self.endpoint
     }
 
-    /// Takes the cookie out of what the endpoint gets.
-    pub fn forget(&self, headers: &mut HeaderMap) {
-        self.sticky.cookie.forget(headers);
-    }
-
     /// `endpoint` has answered: tells the client to come to it again, unless it knows.
     pub fn tell(&self, service: &Service, endpoint: usize, told: &mut Told) {
         let counts = &self.sticky.counts;

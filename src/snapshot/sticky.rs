@@ -1,13 +1,13 @@
 //! Cookies of Tillgate's own, with what seals them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderValue};
 
 use super::{Endpoint, Upstream};
-use crate::config::{self, Cookie};
+use crate::config::{self, Config, Cookie};
 use crate::policy::cookies;
 use crate::policy::seal::{Mark, Opened, Seal, SealingKey, key_of};
 
@@ -42,11 +42,6 @@ impl OwnCookie {
         values.find_map(|value| self.seal.open(value, now))
     }
 
-    /// Takes it out of a request: it is no endpoint's concern.
-    pub fn forget(&self, headers: &mut HeaderMap) {
-        cookies::forget(headers, &self.config.name);
-    }
-
     /// The `Set-Cookie` that names `mark`. `tls`: whether the client came by it.
     pub fn set(&self, mark: Mark, now: u64, tls: bool, rng: &mut fastrand::Rng) -> Option<HeaderValue> {
         cookies::set_cookie(&self.config, &self.seal.close(mark, now, rng)?, tls)
@@ -56,6 +51,14 @@ impl OwnCookie {
     pub fn config(&self) -> &Cookie {
         &self.config
     }
+}
+
+/// The names of all cookies of our own, in order, each once.
+pub(super) fn names(config: &Config) -> Box<[Box<str>]> {
+    let sticky = config.upstreams.iter().filter_map(|upstream| upstream.sticky.as_ref());
+    let splits = config.routes.iter().filter_map(|route| route.split.as_ref()?.cookie.as_ref());
+    let names: BTreeSet<&str> = sticky.chain(splits).map(|cookie| cookie.name.as_str()).collect();
+    names.into_iter().map(Box::from).collect()
 }
 
 /// For cookies without a secret. As old as the process, so that a reload ends nobody's session.

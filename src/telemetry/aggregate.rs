@@ -280,15 +280,12 @@ impl PoolFigures {
         let mut follow = |endpoint: &Endpoint| {
             known.remove(&endpoint.id).unwrap_or_else(|| EndpointFigures::new(endpoint.id))
         };
+        let settings = upstream.config.outlier_detection;
+        self.outliers.let_go(settings, &kept).for_each(|at| outlier::tell_unwatched(upstream, at));
         Self {
             endpoints: upstream.endpoints.iter().map(&mut follow).collect(),
             recent: self.recent.renew(upstream.settings(), &kept, now),
-            outliers: self.outliers.renew(
-                upstream.config.outlier_detection,
-                &kept,
-                upstream.balancer.candidates(),
-                now,
-            ),
+            outliers: self.outliers.renew(settings, &kept, upstream.balancer.candidates(), now),
             ..self
         }
     }

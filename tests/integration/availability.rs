@@ -164,6 +164,7 @@ fn a_backup_takes_over_while_no_other_is_fit_and_gives_back() {
     let entries = proxy.endpoints_when("shop", |_| true);
     let said: Vec<_> = entries.iter().map(|one| (&one["backup"], &one["takes_requests"])).collect();
     assert_eq!(said, [(&json!(false), &json!(true)), (&json!(true), &json!(false))]);
+    assert_eq!((&entries[0]["access"], &entries[1]["access"]), (&json!("open"), &json!("spare")));
 }
 
 #[test]

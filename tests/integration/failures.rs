@@ -216,7 +216,7 @@ fn an_upstream_whose_endpoints_all_have_weight_0_is_503() {
     let origin = Origin::answering(OK);
     let drained = format!("{{ address: \"{}\", weight: 0 }}", origin.address());
     let proxy = Yaml::new(&format!("strategy: round_robin, endpoints: [{drained}]")).start();
-    assert_failed(&proxy.get("/"), 503, "no_endpoint", None);
+    assert_failed(&proxy.get("/"), 503, "no_endpoint", Some("none"));
     assert_eq!(origin.connections(), 0);
 }
 

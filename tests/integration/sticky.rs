@@ -93,6 +93,31 @@ fn no_endpoint_sees_the_cookie_and_the_others_go_through_byte_for_byte() {
 }
 
 #[test]
+fn no_endpoint_sees_the_cookies_of_other_upstreams_and_of_splits() {
+    let origins = ["a", "b", "c"].map(Origin::echoing);
+    let [a, b, c] = origins.each_ref().map(|origin| format!("endpoints: [\"{}\"]", origin.address()));
+    let split = "{ name: d, match: { path_prefix: /d }, split_cookie: { name: sd }, \
+                 split: [ { upstream: shop, weight: 1 }, { upstream: plain, weight: 1 } ] }";
+    let routes = format!(
+        "{{ name: a, match: {{ path_prefix: /a }}, upstream: shop }}, \
+         {{ name: b, match: {{ path_prefix: /b }}, upstream: next }}, \
+         {{ name: c, match: {{ path_prefix: /c }}, upstream: plain }}, {split}"
+    );
+    let yaml = Yaml::new(&format!("{a}, sticky: {{ cookie: sa }}"));
+    let yaml = yaml.upstream(&format!("next: {{ {b}, sticky: {{ cookie: sb }} }}, plain: {{ {c} }}"));
+    let proxy = yaml.routes(&routes).start();
+    let mut client = proxy.client();
+    for path in ["/a", "/b", "/c", "/d"] {
+        let cookies = "sa=1; x=1; sb=2; sd=3; sab=4";
+        let request = format!("GET {path} HTTP/1.1\r\nhost: shop.example\r\ncookie: {cookies}\r\n\r\n");
+        assert_eq!(client.send(request).response().status(), 200);
+    }
+    let requests: Vec<Message> = origins.iter().flat_map(Origin::requests).collect();
+    assert_eq!(requests.len(), 4);
+    assert!(requests.iter().all(|request| request.all("cookie") == ["x=1; sab=4"]), "{requests:?}");
+}
+
+#[test]
 fn a_cookie_that_was_tampered_with_is_ignored_and_replaced() {
     let origins = ["a", "b"].map(Origin::echoing);
     let proxy = yaml(&[&origins[0], &origins[1]], "").workers(1).start();
@@ -126,6 +151,9 @@ fn a_drained_endpoint_keeps_its_sessions_and_gets_no_new_ones() {
     };
     let each = ("a".to_owned(), "b".to_owned());
     assert_eq!(answers(&mut client), vec![each.clone(); 6]);
+    let entries = proxy.endpoints_when("shop", |_| true);
+    let said = entries.iter().map(|one| format!("{} {}", one["takes_requests"], one["access"]));
+    assert_eq!(said.collect::<Vec<_>>(), ["false \"draining\"", "true \"open\""]);
     assert_eq!(proxy.admin("POST", &format!("{path}/undrain")).status(), 200);
     // The same by weight 0, over a reload that keeps the key.
     let shop = format!(

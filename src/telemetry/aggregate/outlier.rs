@@ -78,6 +78,12 @@ impl PoolFigures {
     }
 }
 
+/// An endpoint that was ejected is not watched any more.
+pub(super) fn tell_unwatched(upstream: &Upstream, at: usize) {
+    let (upstream, endpoint) = (&*upstream.name, &*upstream.endpoints[at].name);
+    tracing::info!(upstream, endpoint, "outlier detection turned off: an ejected endpoint is back");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

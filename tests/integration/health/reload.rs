@@ -1,7 +1,7 @@
 //! What is known of an endpoint's health outlives a reload, for as long as it is checked.
 
 use super::{Patient, QUICK, checked, patients, wait_for_checks, wait_for_states};
-use crate::support::{Gate, OK, Origin, Proxy, Yaml, endpoints, eventually};
+use crate::support::{Gate, OK, Origin, Program, Proxy, Yaml, endpoints, eventually};
 
 fn accept(proxy: &Proxy, yaml: &Yaml) {
     let answer = proxy.reload(&yaml.to_string());
@@ -117,4 +117,20 @@ fn a_check_that_is_added_begins_and_one_with_the_same_config_goes_on() {
     let after = proxy.endpoints_when("shop", |_| true);
     assert!(after[0]["health"]["checks"].as_u64() >= before[0]["health"]["checks"].as_u64());
     wait_for_checks(&proxy, 6);
+}
+
+#[test]
+fn whoever_turns_a_check_off_is_told_who_returns_by_that() {
+    let (ill, well) = (Patient::named("ill"), Patient::named("well"));
+    ill.fails();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("tillgate.yaml");
+    std::fs::write(&path, patients(&[&ill, &well]).to_string()).expect("write");
+    let program = Program::run(&path);
+    program.wait_for_log("endpoint is unhealthy");
+    crate::support::replace(&path, &Yaml::before(&[&ill.origin, &well.origin]).workers(1).to_string());
+    program.signal(rustix::process::Signal::HUP);
+    let told = program.wait_for_log("health check turned off");
+    assert_eq!((&told["level"], &told["upstream"]), (&"INFO".into(), &"shop".into()));
+    assert_eq!(told["endpoint"], ill.address());
 }

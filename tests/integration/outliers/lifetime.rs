@@ -93,3 +93,22 @@ fn whoever_reads_the_log_is_told_of_both_with_the_cause() {
     let told = program.wait_for_log("\"endpoint back from its ejection\"");
     assert_eq!((&told["level"], &told["upstream"]), (&"INFO".into(), &"shop".into()));
 }
+
+#[test]
+fn whoever_turns_detection_off_is_told_who_returns_by_that() {
+    let (bad, good) = (Origin::answering(UNAVAILABLE), Origin::answering(OK));
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("tillgate.yaml");
+    let yaml = in_turn(&[&bad, &good], "base_ejection: 1h, max_ejection: 1h");
+    std::fs::write(&path, yaml.to_string()).expect("write");
+    let program = Program::run(&path);
+    let mut client = crate::support::Client::connect(program.web());
+    (0..10).for_each(|_| drop(client.get("/")));
+    program.wait_for_log("\"endpoint ejected\"");
+    let off = Yaml::new(&format!("outlier_detection: off, endpoints: {}", endpoints(&[&bad, &good])));
+    crate::support::replace(&path, &off.workers(1).to_string());
+    program.signal(rustix::process::Signal::HUP);
+    let told = program.wait_for_log("outlier detection turned off");
+    assert_eq!((&told["level"], &told["upstream"]), (&"INFO".into(), &"shop".into()));
+    assert_eq!(told["endpoint"], bad.address().to_string());
+}

@@ -199,3 +199,17 @@ fn proxy_yaml(bad: &[Origin; 2]) -> String {
     let route = "retry: { attempts: 1, on: [503], budget_percent: 10 }";
     Yaml::of("random", &bad.each_ref()).route(route).workers(1).to_string()
 }
+
+#[test]
+fn whoever_goes_away_before_a_retry_is_counted_once_at_the_endpoint_that_failed() {
+    let origin = recovering("HTTP/1.1 503 No\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n");
+    let proxy = Yaml::before(&[&origin]).route("retry: { on: [503] }").start();
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    proxy.metrics_when(|metrics| metrics.count("tillgate_retries_total", &[("reason", "503")]) == 1);
+    drop(client);
+    proxy.metrics_when(|metrics| metrics.count("tillgate_requests_total", &[("route", "all")]) == 1);
+    let counted = &proxy.endpoints_when("shop", |_| true)[0]["requests"];
+    // Two where it went out again before its client went away.
+    assert_eq!(counted.as_u64(), Some(origin.requests().len() as u64));
+}
