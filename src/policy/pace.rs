@@ -3,10 +3,15 @@
 //!
 //! Only the time spent waiting for the client counts, so that an endpoint which takes its time makes nobody slow. The
 //! rate is a mean over stretches of `body_grace`, one after another: what was sent quickly pays for no trickle behind it.
+//! It is judged when bytes come, and [`Pace::patience`] says when it would be too late for more, so that one who sends
+//! nothing is cut off as well.
 
 use std::time::{Duration, Instant};
 
 use crate::config::BodyPace;
+
+/// Seconds that one stretch may pay for: longer than anything is waited for.
+const PAID_MOST: f64 = 1e9;
 
 /// The pace of one body.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +39,13 @@ impl Pace {
         let keeps = self.bytes as f64 >= due;
         *self = Self::new(self.wanted);
         keeps
+    }
+
+    /// How long the client may be waited for from here on before it is too slow, if nothing more comes. `None`: for ever.
+    pub fn patience(&self) -> Option<Duration> {
+        let wanted = self.wanted?;
+        let paid = Duration::from_secs_f64((self.bytes as f64 / wanted.rate.get() as f64).min(PAID_MOST));
+        Some(wanted.grace.max(paid).saturating_sub(self.waited))
     }
 }
 
@@ -87,6 +99,21 @@ mod tests {
     fn time_that_was_not_spent_waiting_for_the_client_does_not_count() {
         let (mut pace, start) = (pace(), Instant::now());
         assert!((0..100).all(|minute| pace.keeps(1, None, start + SECOND * 60 * minute)));
+    }
+
+    #[test]
+    fn who_sends_nothing_is_waited_for_until_the_grace_or_what_was_sent_is_used_up() {
+        let (mut pace, now) = (pace(), Instant::now());
+        assert_eq!(pace.patience(), Some(SECOND * 10));
+        assert!(pace.keeps(1, Some(now), now + SECOND * 4));
+        assert_eq!(pace.patience(), Some(SECOND * 6));
+        assert!(pace.keeps(2999, Some(now), now + SECOND * 4));
+        assert_eq!(pace.patience(), Some(SECOND * 22), "thirty seconds, less eight");
+        assert!(pace.keeps(u64::MAX, Some(now), now + SECOND));
+        assert!(pace.patience().is_some_and(|patience| patience > SECOND * 86_400));
+        assert!(pace.keeps(0, Some(now), now + SECOND));
+        assert_eq!(pace.patience(), Some(SECOND * 10), "the next stretch");
+        assert_eq!(Pace::new(None).patience(), None);
     }
 
     #[test]

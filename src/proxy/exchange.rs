@@ -254,7 +254,7 @@ impl Exchange {
                 self.sample(None);
             }
             // A client that reads slowly uses up the time as well.
-            DownloadError::TimedOut(Expired::Request | Expired::Client) => {}
+            DownloadError::TimedOut(Expired::Request | Expired::Client | Expired::ClientPace) => {}
         }
     }
 

@@ -170,7 +170,7 @@ fn no_connection(error: &ConnectError) -> Reason {
 fn no_connection_in_time(expired: Expired) -> Reason {
     match expired {
         Expired::Try | Expired::EndpointIdle => Reason::ConnectTimeout,
-        Expired::Client | Expired::Request => expired.reason(),
+        Expired::Client | Expired::ClientPace | Expired::Request => expired.reason(),
     }
 }
 

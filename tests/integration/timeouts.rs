@@ -100,6 +100,33 @@ fn a_body_that_trickles_is_408_body_too_slow_and_nobody_s_fault() {
 }
 
 #[test]
+fn a_body_of_which_nothing_comes_is_408_body_too_slow_when_the_grace_is_over() {
+    let origin = Origin::answering(OK);
+    let proxy = allowing(&origin, "idle: 1h, min_body_rate: 500, body_grace: 300ms");
+    for head in [POST, CHUNKED] {
+        let mut client = proxy.client();
+        assert_told(&client.send(head).response(), 408, "body_too_slow", "maybe");
+        client.expect_closed();
+    }
+    proxy.endpoints_when("shop", |endpoints| endpoints[0]["in_flight"] == 0);
+    assert_eq!(failures(&proxy), 0);
+}
+
+#[test]
+fn a_body_that_stops_is_waited_for_as_long_as_what_has_come_keeps_the_rate() {
+    let origin = Origin::answering(OK);
+    let proxy = allowing(&origin, "idle: 1h, min_body_rate: 10KiB, body_grace: 200ms");
+    let mut client = proxy.client();
+    // Two seconds' worth, and a pause that is shorter.
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 20481\r\n\r\n").send([b'x'; 20480]);
+    thread::sleep(Duration::from_millis(600));
+    assert_eq!(client.send("x").response().status(), 200);
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 20481\r\n\r\n").send([b'x'; 2048]);
+    assert_told(&client.response(), 408, "body_too_slow", "maybe");
+}
+
+#[test]
 fn a_trickle_may_go_on_where_the_route_says_so() {
     let origin = Origin::answering(OK);
     let proxy = allowing(&origin, "min_body_rate: off, idle: 10s");
@@ -113,9 +140,9 @@ fn a_trickle_may_go_on_where_the_route_says_so() {
 }
 
 #[test]
-fn a_body_that_is_late_but_whole_is_not_too_slow() {
+fn a_small_body_has_the_grace_to_come_whatever_the_rate() {
     let origin = Origin::answering(OK);
-    let proxy = allowing(&origin, "min_body_rate: 1MiB, body_grace: 1ms");
+    let proxy = allowing(&origin, "min_body_rate: 1MiB, body_grace: 20s");
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n");
     origin_has_head(&proxy);

@@ -6,7 +6,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -30,6 +30,8 @@ pub struct Progress {
     pub whole: Cell<bool>,
     /// Since when the next frame has been the client's to send; `None` while it is the endpoint's to take.
     pub waits_since: Cell<Option<Instant>>,
+    /// For how long it may be, until the client is too slow; `None` where any pace will do.
+    pub patience: Cell<Option<Duration>>,
     /// Why it stopped early, if it did.
     pub failure: Cell<Option<Failure>>,
 }
@@ -85,6 +87,7 @@ impl Upload {
     ) -> Self {
         connection.upload_started();
         let (allowed, pace) = (route.max_body, Pace::new(route.timeouts.pace));
+        progress.patience.set(pace.patience());
         Self { first: None, incoming, allowed, pace, progress, connection }
     }
 
@@ -130,6 +133,7 @@ impl Upload {
         self.allowed = self.allowed.checked_sub(bytes).ok_or(Failure::TooLarge)?;
         self.progress.bytes.set(self.progress.bytes.get() + bytes);
         let keeps = self.pace.keeps(bytes, self.progress.waits_since.take(), now);
+        self.progress.patience.set(self.pace.patience());
         // Nobody is held by a body that is here.
         if keeps || self.incoming.is_end_stream() { Ok(()) } else { Err(Failure::TooSlow) }
     }

@@ -14,6 +14,8 @@ use crate::proxy::body::Progress;
 pub enum Expired {
     /// It was the client's turn to send more of the request.
     Client,
+    /// It was, and whatever it sent now would come too slowly.
+    ClientPace,
     /// Nothing moved for the idle timeout, and it was the endpoint's turn.
     EndpointIdle,
     /// This try took longer than the route allows for one.
@@ -27,6 +29,7 @@ impl Expired {
     pub fn reason(self) -> Reason {
         match self {
             Self::Client => Reason::BodyTimeout,
+            Self::ClientPace => Reason::BodyTooSlow,
             Self::EndpointIdle => Reason::ResponseTimeout,
             Self::Try => Reason::PerTryTimeout,
             Self::Request => Reason::RequestTimeout,
@@ -128,10 +131,27 @@ impl Deadlines {
         let idle = self.last_move() + self.timeouts.idle;
         match self.waits_for_client() {
             _ if !self.tries() => idle,
-            Some(since) => since + self.timeouts.body_idle,
+            Some(since) => self.next_look().min(since + self.client_may_wait()),
             None if self.upload_finished() => idle,
-            None => idle.min(self.timers.now() + self.timeouts.body_idle),
+            None => idle.min(self.next_look()),
         }
+    }
+
+    /// The client could not be late before, whatever of the body moves meanwhile: nobody says when it becomes its turn,
+    /// nor when a new stretch of its pace begins.
+    fn next_look(&self) -> Instant {
+        let grace = self.timeouts.pace.map_or(Duration::MAX, |pace| pace.grace);
+        self.timers.now() + self.client_may_wait().min(grace)
+    }
+
+    /// How long the client may take for its next piece.
+    fn client_may_wait(&self) -> Duration {
+        self.patience().map_or(self.timeouts.body_idle, |patience| patience.min(self.timeouts.body_idle))
+    }
+
+    /// How long until it is too slow, where a rate is asked of it.
+    fn patience(&self) -> Option<Duration> {
+        self.upload.as_ref().and_then(|upload| upload.patience.get())
     }
 
     /// A try counts from when the request was sent whole. While it is not, the next look is due no later than it could
@@ -149,10 +169,11 @@ impl Deadlines {
 
     fn expired(&self, now: Instant) -> Option<Expired> {
         let whole = self.timeouts.request.is_some_and(|whole| now >= self.started + whole);
-        let idle = self.is_idle(now);
+        let (idle, slow) = (self.is_idle(now), self.is_slow(now));
         let one = self.try_deadline().is_some_and(|deadline| now >= deadline);
-        match (whole, idle || one) {
+        match (whole, idle || slow || one) {
             (false, false) => None,
+            _ if slow => Some(Expired::ClientPace),
             _ if self.waits_for_client().is_some() => Some(Expired::Client),
             (true, _) => Some(Expired::Request),
             (false, true) if one => Some(Expired::Try),
@@ -166,6 +187,12 @@ impl Deadlines {
             Some(since) => now >= since + self.timeouts.body_idle,
             None => now >= self.last_move() + self.timeouts.idle,
         }
+    }
+
+    /// Whether nothing that the client could send now would come quickly enough.
+    fn is_slow(&self, now: Instant) -> bool {
+        let waits = self.waits_for_client().filter(|_| self.tries());
+        waits.zip(self.patience()).is_some_and(|(since, patience)| now >= since + patience)
     }
 
     /// Whether a response head is waited for.
