@@ -182,20 +182,24 @@ impl Exchange {
         }
     }
 
-    /// What was sent came to nothing, and the request goes out again. Of an answer, the balancer has been told.
-    pub fn try_failed(&mut self, condition: Condition) {
+    /// What was sent came to nothing: the endpoint's place is free from now on. The balancer is told, unless it has been
+    /// of an answer.
+    pub fn let_go(&mut self) {
         if self.record.status == 0 {
             self.record.outcome = Outcome::Failure;
             self.sample(None);
         }
+        self.deadlines.try_ends(Instant::now());
+        self.in_flight = None;
+    }
+
+    /// What was sent came to nothing, and the request goes out again.
+    pub fn try_failed(&mut self, condition: Condition) {
+        self.let_go();
         if let Some(endpoint) = self.record.endpoint {
             self.worker.recorder.retry(Retry { endpoint, condition: Some(condition) });
         }
-        self.deadlines.try_ends(Instant::now());
-        self.in_flight = None;
-        // No endpoint's until it is sent again: whoever goes away meanwhile is not counted here a second time.
-        let neutral = Record { status: 0, outcome: Outcome::Neutral, latency: None, ..self.record };
-        self.record = Record { endpoint: None, ..neutral };
+        self.record = Record { status: 0, outcome: Outcome::Neutral, latency: None, ..self.record };
     }
 
     /// What was sent came to nothing, and the budget leaves it at that.
@@ -312,11 +316,11 @@ impl Exchange {
         self.deadlines.poll_expired(cx)
     }
 
-    /// Tells the balancer what the endpoint did. At once: the rest of a response may take hours.
+    /// Tells the balancer what the endpoint did. At once: the rest of a response may take hours. What was let go has been
+    /// told.
     fn sample(&self, latency: Option<Duration>) {
-        if let Some(in_flight) = &self.in_flight {
-            in_flight.endpoint().observe(self.record.outcome);
-        }
+        let Some(in_flight) = &self.in_flight else { return };
+        in_flight.endpoint().observe(self.record.outcome);
         if let (Some(endpoint), Some(route)) = (self.record.endpoint, self.record.route) {
             let learned = score::Sample { route: route.number(), latency, outcome: self.record.outcome };
             let sign = Sign::of(self.record.outcome, self.record.status, self.record.truncated);

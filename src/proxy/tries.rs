@@ -78,6 +78,17 @@ struct Past {
     worst: Sent,
 }
 
+/// What is between a failed try and the next.
+#[derive(Clone, Copy)]
+struct Pause {
+    /// How long it is.
+    wait: Duration,
+    /// The same endpoint will do where there is no other.
+    same: bool,
+    /// What the try has failed of.
+    condition: Condition,
+}
+
 /// The request as it can go out again.
 enum Repeat {
     /// Nothing of it was written.
@@ -157,10 +168,13 @@ impl Tries<'_> {
             let trouble = ended.trouble();
             worst = worst.max(trouble.sent);
             let repeat = ended.repeat(spare);
-            let next = self.next(exchange, repeat.is_some(), again, trouble);
-            let (Some(repeat), Some((next, wait))) = (repeat, next) else { return ended.pass_on(worst) };
-            ended.discard(exchange).await;
-            pause(wait).await;
+            let pause = self.decide(exchange, repeat.is_some(), again, trouble);
+            let (Some(repeat), Some(pause)) = (repeat, pause) else { return ended.pass_on(worst) };
+            let next = match self.pause(exchange, pause, ended).await {
+                Ok(next) => next,
+                Err(ended) => return ended.pass_on(worst),
+            };
+            exchange.try_failed(pause.condition);
             let request = self.renew(exchange, repeat, next);
             again += 1;
             spare = self.spare(&request, again);
@@ -184,27 +198,44 @@ impl Tries<'_> {
         condition.is_some_and(|condition| self.policy.is_some_and(|policy| policy.on.contains(condition)))
     }
 
-    /// Where the request goes next, and after how long. The budget has been charged then, and the failure noted.
-    fn next(
-        &mut self,
-        exchange: &mut Exchange,
-        kept: bool,
-        again: u8,
-        trouble: Trouble,
-    ) -> Option<(usize, Duration)> {
+    /// After how long the request goes out again, if it may and there is somebody to go to. The budget has been charged
+    /// then.
+    fn decide(&self, exchange: &Exchange, kept: bool, again: u8, trouble: Trouble) -> Option<Pause> {
         let (policy, condition) = (self.policy?, trouble.condition?);
         let request = Repeatable { idempotent: self.idempotent, kept, again, left: exchange.left() };
         let decision = retry::decide(&policy, request, trouble, &mut self.service.worker.rng.borrow_mut());
         let Decision::Again { wait, same } = decision else { return None };
-        self.hint = self.hint.again();
-        let next = self.pick_another().or_else(|| same.then(|| self.stay()))?;
-        if !self.upstream.take_retry(Instant::now()) {
-            exchange.retry_refused();
-            self.place = None;
+        if !same && !self.is_any_left() {
             return None;
         }
-        exchange.try_failed(condition);
-        Some((next, wait))
+        if !self.upstream.take_retry(Instant::now()) {
+            exchange.retry_refused();
+            return None;
+        }
+        Some(Pause { wait, same, condition })
+    }
+
+    /// Lets the time pass and picks the next endpoint only then: it may be out by the end of the pause, and its place is
+    /// of use to others meanwhile. So is the place of the one that has failed, unless the request may come back to it, or
+    /// its answer, which holds the connection, may still be the client's.
+    ///
+    /// # Errors
+    /// Nobody is there any more; the failure as it was.
+    async fn pause(
+        &mut self,
+        exchange: &mut Exchange,
+        pause: Pause,
+        ended: Box<Ended>,
+    ) -> Result<usize, Box<Ended>> {
+        self.hint = self.hint.again();
+        if !pause.same && ended.status().is_none() {
+            exchange.let_go();
+        }
+        sleep(pause.wait).await;
+        let next = self.pick_another().or_else(|| pause.same.then(|| self.stay()));
+        let Some(next) = next else { return Err(ended) };
+        ended.discard(exchange).await;
+        Ok(next)
     }
 
     /// The request as `endpoint` gets it.
@@ -287,6 +318,15 @@ impl Tries<'_> {
         if full { Reason::UpstreamFull } else { Reason::NoEndpoint }
     }
 
+    /// Whether there is one that has not been asked.
+    fn is_any_left(&self) -> bool {
+        let candidates = self.balancing.balancer.candidates();
+        candidates.iter().enumerate().any(|(index, one)| {
+            let least = if self.kept_to == Some(index) { Access::Draining } else { Access::Spare };
+            one.state.gives(least) && one.state.has_room() && !self.tried.contains(index)
+        })
+    }
+
     fn pick(&self, least: Access) -> Option<usize> {
         let Balancing { balancer, cursor, .. } = self.balancing;
         let (mut cursor, mut rng) = (cursor.borrow_mut(), self.service.worker.rng.borrow_mut());
@@ -305,7 +345,7 @@ impl Tries<'_> {
 }
 
 /// Not by the worker's own deadlines: those that share a sweep would come back together.
-async fn pause(wait: Duration) {
+async fn sleep(wait: Duration) {
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }

@@ -1,6 +1,7 @@
 //! What goes out again after a failure, what never does, and what the client is told (design, section 9).
 
 mod killed;
+mod pauses;
 mod policies;
 mod posts;
 mod stale;
