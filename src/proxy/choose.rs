@@ -8,6 +8,8 @@ use super::handle::Service;
 use super::sticky::Session;
 use super::told::Told;
 use super::view::{UpstreamView, View};
+use crate::policy::availability::Access;
+use crate::policy::retry::Tried;
 use crate::snapshot::{Branch, OwnCookie, Route, Split};
 
 /// The upstream of one request.
@@ -45,12 +47,20 @@ impl<'a> Chosen<'a> {
         self.session.as_ref().and_then(Session::endpoint)
     }
 
-    /// `endpoint` has answered: tells the client where it is to come again, unless it knows.
-    pub fn tell(&self, service: &Service, endpoint: usize, told: &mut Told) {
+    /// The last of `tried` has answered: tells the client where it is to come again, unless it knows.
+    pub fn tell(&self, service: &Service, tried: Tried, told: &mut Told) {
         if let Some(Kept { branch, cookie, is_told: false }) = &self.kept {
             service.set_cookie(cookie, branch.mark, told);
         }
-        self.session.iter().for_each(|session| session.tell(service, endpoint, told));
+        let was_full = self.endpoint().is_some_and(|kept| self.was_full(kept, tried));
+        if let (Some(session), Some(endpoint)) = (&self.session, tried.last()) {
+            session.tell(service, endpoint, was_full, told);
+        }
+    }
+
+    /// Whoever may be asked and was not had no room.
+    fn was_full(&self, kept: usize, tried: Tried) -> bool {
+        !tried.contains(kept) && self.upstream.upstream.state(kept).gives(Access::Draining)
     }
 }
 

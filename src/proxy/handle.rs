@@ -126,7 +126,7 @@ async fn forward(
     let request = Box::new(Request::from_parts(parts, body));
     let (response, lease) = tries.send(exchange, request).await?;
     refuse_switch(&response)?;
-    chosen.tell(service, tries.endpoint(), told);
+    chosen.tell(service, tries.tried, told);
     Ok((response, lease))
 }
 

@@ -38,8 +38,9 @@ impl<'a> Session<'a> {
         self.endpoint
     }
 
-    /// `endpoint` has answered: tells the client to come to it again, unless it knows.
-    pub fn tell(&self, service: &Service, endpoint: usize, told: &mut Told) {
+    /// `endpoint` has answered: tells the client to come to it again, unless it knows. `was_full`: the client's own endpoint
+    /// is fit, and had no room for this one request; the client stays with it.
+    pub fn tell(&self, service: &Service, endpoint: usize, was_full: bool, told: &mut Told) {
         let counts = &self.sticky.counts;
         let is_kept = self.endpoint == Some(endpoint);
         let count = match self.endpoint.is_some() || self.is_orphan {
@@ -48,8 +49,9 @@ impl<'a> Session<'a> {
             false => &counts.new,
         };
         count.fetch_add(1, Relaxed);
-        if !is_kept || self.is_stale {
-            service.set_cookie(&self.sticky.cookie, self.sticky.mark(endpoint), told);
+        let home = self.endpoint.filter(|_| was_full).unwrap_or(endpoint);
+        if self.endpoint != Some(home) || self.is_stale {
+            service.set_cookie(&self.sticky.cookie, self.sticky.mark(home), told);
         }
     }
 }

@@ -583,3 +583,57 @@ fn a_backup_is_not_picked_while_another_is_fit() {
     let said = explain(&path, &["--offline", "GET", "http://a/"]);
     assert!(said.out.contains("127.0.0.1:1 1000, 127.0.0.1:2 0"), "{}", said.out);
 }
+
+#[test]
+fn the_turns_of_one_that_is_out_are_shared_as_a_worker_shares_them() {
+    let origins = [(); 4].map(|()| Origin::answering(OK));
+    let addresses = origins.each_ref().map(|origin| origin.address().to_string());
+    let proxy = Yaml::before(&origins.each_ref()).start();
+    drop(proxy.admin("POST", &format!("/api/v1/upstreams/shop/endpoints/{}/drain", addresses[1])));
+    proxy.endpoints_when("shop", |all| all[1]["takes_requests"] == false);
+    let said = explain(&proxy.path(), &["--admin", &admin_of(&proxy), "GET", "http://a/"]);
+    let picks = said.part("picks");
+    let share = |address: &String| {
+        let (_, rest) = picks.split_once(&format!("{address} ")).expect("its share");
+        rest.split(',').next().and_then(|count| count.parse::<u32>().ok()).expect("a number")
+    };
+    let shares = addresses.each_ref().map(share);
+    assert_eq!(shares[1], 0);
+    assert!([0, 2, 3].iter().all(|at| (333..=334).contains(&shares[*at])), "{shares:?}");
+}
+
+#[test]
+fn a_full_endpoint_and_what_the_upstream_lets_in_are_said() {
+    let gate = Gate::default();
+    let (origin, other) = (holding(&gate), Origin::answering(OK));
+    let shop = |queue: &str, more: &str| {
+        let endpoint = format!("{{ address: \"{}\", max_connections: 1 }}", origin.address());
+        Yaml::new(&format!("strategy: round_robin, endpoints: [{endpoint}{more}]{queue}"))
+    };
+    let (spare, queue) = (
+        format!(", {{ address: \"{}\", backup: true }}", other.address()),
+        ", queue: { max_in_flight: 7, max_waiting: 3 }",
+    );
+    let backup = format!("of 1000 picks at the load of this moment: {} 1000", other.address());
+    for (yaml, code, label, words, line) in [
+        (shop("", ""), 1, "answer", "upstream_full", ""),
+        (shop("", &spare), 0, "picks", backup.as_str(), ""),
+        (
+            shop(queue, ""),
+            0,
+            "picks",
+            "none yet",
+            "1 of 1 in flight, 0 waiting; priority normal: 100 % let in",
+        ),
+    ] {
+        let proxy = yaml.start();
+        let mut client = proxy.client();
+        client.send("GET /held HTTP/1.1\r\nhost: a\r\n\r\n");
+        proxy.endpoints_when("shop", |all| all[0]["in_flight"] == 1);
+        let said = explain(&proxy.path(), &["--admin", &admin_of(&proxy), "GET", "http://a/"]);
+        assert_eq!((said.code, said.part("queue").as_str()), (Some(code), line), "{}", said.out);
+        assert!(said.part("endpoints").contains("up, full"), "{}", said.out);
+        assert!(said.part(label).contains(words), "{}", said.out);
+    }
+    gate.open();
+}

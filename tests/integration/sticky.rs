@@ -1,6 +1,6 @@
 //! Clients that stay with one endpoint by a cookie.
 
-use crate::support::{Client, Message, OK, Origin, Proxy, Yaml, endpoints, eventually, ok_with};
+use crate::support::{Client, Gate, Message, OK, Origin, Proxy, Yaml, endpoints, eventually, ok_with};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const OLDER: &str = "fedcba9876543210fedcba9876543210";
@@ -188,6 +188,41 @@ fn a_client_of_a_dead_endpoint_moves_and_stays_where_it_moved() {
     }
     let metrics = proxy.metrics();
     assert_eq!(metrics.count("tillgate_sticky_requests_total", &[("result", "moved")]), 1);
+}
+
+#[test]
+fn a_client_whose_endpoint_is_full_for_a_moment_is_served_elsewhere_and_comes_back() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let full = Origin::start(move |visit| {
+        while let Some(request) = visit.request() {
+            if request.asks() == "GET /held" {
+                held.pass();
+            }
+            visit.send(ok_with("a"));
+        }
+    });
+    let other = Origin::answering(ok_with("b"));
+    let proxy = Yaml::new(&format!(
+        "strategy: round_robin, sticky: {{}}, \
+         endpoints: [ {{ address: \"{}\", max_connections: 1 }}, \"{}\" ]",
+        full.address(),
+        other.address()
+    ));
+    let proxy = proxy.start();
+    let mut client = proxy.client();
+    let kept = cookie_for(&mut client, "a");
+    proxy.endpoints_when("shop", |all| all[0]["in_flight"] == 0);
+    let mut holder = proxy.client();
+    holder.send(format!("GET /held HTTP/1.1\r\nhost: shop.example\r\ncookie: {kept}\r\n\r\n"));
+    proxy.endpoints_when("shop", |all| all[0]["in_flight"] == 1);
+    let elsewhere = get_with(&mut client, &kept);
+    assert_eq!((who(&elsewhere).as_str(), elsewhere.all("set-cookie")), ("b", vec![]));
+    gate.open();
+    assert_eq!(who(&holder.response()), "a");
+    proxy.endpoints_when("shop", |all| all[0]["in_flight"] == 0);
+    let back = get_with(&mut client, &kept);
+    assert_eq!((who(&back).as_str(), back.all("set-cookie")), ("a", vec![]));
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::live::{Entry, Live, Pool};
+use super::live::{Admission, Entry, Live, Pool};
 use super::pick::{self, Question};
 use super::report::Report;
 use super::steering;
-use crate::config::{Config, Route};
+use crate::config::{Config, Priority, Route};
 use crate::policy::forward::client_address;
 use crate::process::reload::resolve;
 use crate::proxy::received::Received;
@@ -43,6 +43,9 @@ pub(super) fn explain(
         report.line(if row == 0 { "endpoints" } else { "" }, text);
     });
     pool.into_iter().for_each(|pool| obstacles(pool, report));
+    pool.and_then(|pool| pool.admission.as_ref()).into_iter().for_each(|admission| {
+        queue(admission, route.priority, report);
+    });
     steering::sticky(upstream, received.head().headers, report);
     let question = Question {
         strategy,
@@ -50,6 +53,8 @@ pub(super) fn explain(
         endpoints: &upstream.endpoints,
         client: client_address(from, &snapshot.trusted, received.head().headers),
         pool,
+        overflows: pool.is_some_and(Pool::overflows),
+        waits: upstream.config.queue.is_some(),
     };
     pick::explain(&question, received, report);
 }
@@ -91,6 +96,18 @@ fn obstacles(pool: &Pool, report: &mut Report) {
     if pool.panic {
         report.line("", "too few are fit: health is ignored");
     }
+}
+
+/// What the upstream has taken in, and the share of such requests that it lets in.
+fn queue(admission: &Admission, priority: Priority, report: &mut Report) {
+    let Admission { in_flight, limit, waiting, .. } = admission;
+    let limit = limit.map_or_else(String::new, |limit| format!(" of {limit}"));
+    let share = (admission.admits(priority) * 100.0).round();
+    let words = format!(
+        "{in_flight}{limit} in flight, {waiting} waiting; priority {}: {share} % let in",
+        priority.name()
+    );
+    report.line("queue", words);
 }
 
 /// A head and a row for each endpoint; columns that nobody fills are left out.
@@ -140,6 +157,9 @@ fn row(endpoint: &Endpoint, entry: Option<&Entry>, asked: bool) -> [String; 13] 
     }
     let cost = &entry.cost;
     row[2] = if endpoint.backup { joined(&entry.state, "backup") } else { entry.state.clone() };
+    if entry.is_full() {
+        row[2] = joined(&row[2], "full");
+    }
     row[3] = entry.in_flight.to_string();
     row[4] = cost.samples.map_or_else(String::new, |samples| samples.to_string());
     let parts =

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use crate::cli::admin_client::{self, Address};
-use crate::config::Admin;
+use crate::config::{Admin, Priority};
+use crate::policy::availability::Access;
 
 /// Whom to ask.
 #[derive(Debug)]
@@ -64,7 +65,31 @@ pub(super) struct Pool {
     /// So few are fit that health is ignored.
     #[serde(default)]
     pub(super) panic: bool,
+    /// `None` where nothing is bounded.
+    #[serde(default)]
+    pub(super) admission: Option<Admission>,
     pub(super) endpoints: Vec<Entry>,
+}
+
+/// What an upstream has taken in, and takes in.
+#[derive(Debug, Deserialize)]
+pub(super) struct Admission {
+    pub(super) in_flight: u32,
+    pub(super) limit: Option<u32>,
+    pub(super) waiting: u32,
+    admit_normal: f64,
+    admit_sheddable: f64,
+}
+
+impl Admission {
+    /// The share of requests of this priority that is let in.
+    pub(super) fn admits(&self, priority: Priority) -> f64 {
+        match priority {
+            Priority::Critical => 1.0,
+            Priority::Normal => self.admit_normal,
+            Priority::Sheddable => self.admit_sheddable,
+        }
+    }
 }
 
 /// A route with a strategy of its own.
@@ -82,6 +107,10 @@ pub(super) struct Entry {
     /// Those of a version that does not tell all do.
     #[serde(default = "yes")]
     pub(super) takes_requests: bool,
+    #[serde(default)]
+    access: String,
+    #[serde(default)]
+    max_connections: Option<u32>,
     #[serde(default)]
     pub(super) health: Option<Health>,
     pub(super) weight: u32,
@@ -128,5 +157,22 @@ impl Pool {
 
     pub(super) fn entry(&self, address: &str) -> Option<&Entry> {
         self.endpoints.iter().find(|entry| entry.address == address)
+    }
+    /// Some are open, and all of those are full.
+    pub(super) fn overflows(&self) -> bool {
+        let mut open = self.endpoints.iter().filter(|entry| entry.takes_requests).peekable();
+        open.peek().is_some() && open.all(Entry::is_full)
+    }
+}
+
+impl Entry {
+    /// It has as many requests in flight as it may.
+    pub(super) fn is_full(&self) -> bool {
+        self.max_connections.is_some_and(|most| self.in_flight >= most)
+    }
+
+    /// It gets what the open ones cannot take.
+    pub(super) fn is_spare(&self) -> bool {
+        self.access == Access::Spare.name()
     }
 }

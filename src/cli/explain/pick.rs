@@ -10,7 +10,7 @@ use super::live::{Entry, Pool};
 use super::report::Report;
 use crate::config::{HashKey, Strategy};
 use crate::policy::availability::Access;
-use crate::policy::balance::{Balancer, Hint, hash_key};
+use crate::policy::balance::{Balancer, Cursor, Hint, hash_key};
 use crate::policy::endpoint::InFlight;
 use crate::policy::forward::sticky_value;
 use crate::policy::reason::Reason;
@@ -35,12 +35,22 @@ pub(super) struct Question<'a> {
     pub(super) client: IpAddr,
     /// What the running process knows.
     pub(super) pool: Option<&'a Pool>,
+    /// All that are open there are full, so that backups are asked.
+    pub(super) overflows: bool,
+    /// Whether a request waits where all are full.
+    pub(super) waits: bool,
+}
+
+/// What a worker has of its own.
+struct Worker {
+    cursor: Cursor,
+    rng: fastrand::Rng,
 }
 
 /// Says what is picked and why.
 pub(super) fn explain(question: &Question<'_>, received: &Received<'_>, report: &mut Report) {
     if question.open().next().is_none() {
-        return report.refused(Reason::NoEndpoint);
+        return none(question, report);
     }
     report.served();
     match question.strategy {
@@ -59,6 +69,18 @@ pub(super) fn explain(question: &Question<'_>, received: &Received<'_>, report: 
         Strategy::P2c => {
             by_shares(question, "the less busy of two that are drawn at random by weight", report)
         }
+    }
+}
+
+/// Nobody takes it now.
+fn none(question: &Question<'_>, report: &mut Report) {
+    match (question.overflows, question.waits) {
+        (true, true) => {
+            report.served();
+            report.line("picks", "none yet: every endpoint is full, and the request waits for room");
+        }
+        (true, false) => report.refused(Reason::UpstreamFull),
+        (false, _) => report.refused(Reason::NoEndpoint),
     }
 }
 
@@ -144,11 +166,11 @@ fn by_hash(question: &Question<'_>, key: &HashKey, received: &Received<'_>, repo
     let name = |index: usize| &question.endpoints[index].name;
     report.line("picks", format!("{}, the owner of this hash while endpoints and weights stay", name(owner)));
     let _busy = question.busy();
-    if let Some(now) = question.pick(Some(hash), 0).filter(|now| *now != owner) {
-        let why = if question.takes_requests(owner) {
-            "has more than 1.25 times its share in flight"
-        } else {
-            "takes no requests"
+    if let Some(now) = question.pick(Some(hash), &mut question.worker()).filter(|now| *now != owner) {
+        let why = match question.takes_requests(owner) {
+            true => "has more than 1.25 times its share in flight",
+            false if question.is_full(owner) => "is full",
+            false => "takes no requests",
         };
         report.line("", format!("but now {}: the owner {why}", name(now)));
     }
@@ -176,8 +198,10 @@ fn by_shares(question: &Question<'_>, rule: &str, report: &mut Report) {
     report.line("picks", rule);
     let _busy = question.busy();
     let mut counts = vec![0_usize; question.endpoints.len()];
-    for seed in 0..PICKS {
-        question.pick(None, seed as u64).into_iter().for_each(|index| counts[index] += 1);
+    // One worker's: those that each begin anew would each begin at random, and pass on the turns of those that are out.
+    let mut worker = question.worker();
+    for _ in 0..PICKS {
+        question.pick(None, &mut worker).into_iter().for_each(|index| counts[index] += 1);
     }
     let mut shares: Vec<(usize, &str)> = counts
         .into_iter()
@@ -195,21 +219,30 @@ fn by_shares(question: &Question<'_>, rule: &str, report: &mut Report) {
 }
 
 impl Question<'_> {
-    /// One pick of a worker that has just begun.
-    fn pick(&self, key: Option<u64>, seed: u64) -> Option<usize> {
-        self.pick_among(key, seed, |index| self.takes_requests(index))
+    /// One that has just begun.
+    fn worker(&self) -> Worker {
+        let mut rng = fastrand::Rng::with_seed(0);
+        Worker { cursor: self.balancer.cursor(&mut rng), rng }
+    }
+
+    /// One pick.
+    fn pick(&self, key: Option<u64>, worker: &mut Worker) -> Option<usize> {
+        self.pick_among(key, worker, |index| self.takes_requests(index))
     }
 
     /// Whose a hash is, whether or not it takes requests.
     fn owner(&self, hash: u64) -> Option<usize> {
-        self.pick_among(Some(hash), 0, |_| true)
+        self.pick_among(Some(hash), &mut self.worker(), |_| true)
     }
 
-    fn pick_among(&self, key: Option<u64>, seed: u64, eligible: impl Fn(usize) -> bool) -> Option<usize> {
-        let mut rng = fastrand::Rng::with_seed(seed);
-        let mut cursor = self.balancer.cursor(&mut rng);
+    fn pick_among(
+        &self,
+        key: Option<u64>,
+        Worker { cursor, rng }: &mut Worker,
+        eligible: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
         let hint = Hint { now: Instant::now(), key, safe: false };
-        self.balancer.pick(&mut cursor, hint, eligible, &mut rng)
+        self.balancer.pick(cursor, hint, eligible, rng)
     }
 
     /// Endpoints that take requests, and what is known of each.
@@ -219,13 +252,20 @@ impl Question<'_> {
         open.map(|(_, endpoint)| (endpoint, self.entry(endpoint)))
     }
 
-    /// As the running process has it: it may be drained or ejected there, or its siblings may be. By the file alone, backups
-    /// do not.
+    /// As the running process has it: it may be drained, ejected or full there, or its siblings may be. By the file alone,
+    /// backups do not.
     fn takes_requests(&self, index: usize) -> bool {
         let endpoint = &self.endpoints[index];
         let live = self.entry(endpoint).filter(|entry| entry.weight == endpoint.weight);
         let by_file = || self.balancer.candidates()[index].state.gives(Access::Open);
-        live.map_or_else(by_file, |entry| entry.takes_requests)
+        live.map_or_else(by_file, |entry| {
+            let is_asked = entry.takes_requests || (self.overflows && entry.is_spare());
+            is_asked && !entry.is_full()
+        })
+    }
+
+    fn is_full(&self, index: usize) -> bool {
+        self.entry(&self.endpoints[index]).is_some_and(Entry::is_full)
     }
 
     fn entry(&self, endpoint: &Endpoint) -> Option<&Entry> {
