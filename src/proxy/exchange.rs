@@ -381,7 +381,7 @@ pub(super) fn outcome_of(status: StatusCode) -> Outcome {
 }
 
 /// Whose fault an answer of Tillgate's own is: the endpoint's, or not the endpoint's.
-fn blame(reason: Reason) -> Outcome {
+pub(super) fn blame(reason: Reason) -> Outcome {
     match reason {
         Reason::ConnectFailed
         | Reason::ConnectTimeout
@@ -402,6 +402,7 @@ fn blame(reason: Reason) -> Outcome {
         | Reason::UpstreamFull
         | Reason::QueueFull
         | Reason::QueueTimeout
-        | Reason::Overloaded => Outcome::Neutral,
+        | Reason::Overloaded
+        | Reason::OutOfSockets => Outcome::Neutral,
     }
 }
