@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Admin, Config, render};
-use crate::process::{Options, Server, Source, log};
+use crate::process::{Options, Server, Source, descriptors, log};
 
 mod admin_client;
 mod explain;
@@ -84,6 +84,7 @@ fn serve_file(config: PathBuf, log_format: log::Format) -> ExitCode {
 
 /// Serves until a signal says to stop. Exit 1 if it ended by itself, so that a service manager starts it again.
 fn serve(source: Source, watch: bool) -> ExitCode {
+    descriptors::raise_limit();
     match Server::start(Options { source, watch, signals: true }) {
         Ok(server) => {
             for listener in &server.snapshot().config.listeners {
@@ -91,6 +92,7 @@ fn serve(source: Source, watch: bool) -> ExitCode {
                 tracing::info!(listener = listener.name, address = shown(address), "listening");
             }
             tracing::info!(address = admin_shown(&server), "admin");
+            descriptors::warn_if_few(&server.snapshot().config.listeners);
             if server.wait() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {

@@ -2,6 +2,7 @@
 
 pub mod bound;
 pub mod control;
+pub mod descriptors;
 pub mod health;
 pub mod log;
 pub mod reload;

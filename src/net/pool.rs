@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use http_body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
 use tokio::net::TcpStream;
 
 use super::fair::Fair;
@@ -30,8 +31,10 @@ const READ_BUFFER: usize = 256 * 1024;
 /// Why no connection could be had. Nothing of the request was written, so sending it elsewhere is safe.
 #[derive(Debug)]
 pub enum ConnectError {
-    /// Refused, unreachable, out of sockets.
+    /// Refused, unreachable.
     Failed(io::Error),
+    /// Sockets, ports or memory have run out here: the endpoint was not asked.
+    OutOfSockets(io::Error),
     /// Not established within the connect timeout.
     TimedOut(Duration),
     /// Established, but closed before HTTP could be spoken.
@@ -41,7 +44,7 @@ pub enum ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(error) => write!(f, "cannot connect: {error}"),
+            Self::Failed(error) | Self::OutOfSockets(error) => write!(f, "cannot connect: {error}"),
             Self::TimedOut(after) => write!(f, "no connection within {after:?}"),
             Self::Handshake(error) => write!(f, "closed at once: {error}"),
         }
@@ -49,6 +52,18 @@ impl fmt::Display for ConnectError {
 }
 
 impl Error for ConnectError {}
+
+impl From<io::Error> for ConnectError {
+    fn from(error: io::Error) -> Self {
+        if is_out_of_sockets(&error) { Self::OutOfSockets(error) } else { Self::Failed(error) }
+    }
+}
+
+/// Whether sockets, ports or memory have run out here, so that every endpoint would look dead at once.
+pub fn is_out_of_sockets(error: &io::Error) -> bool {
+    const OURS: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    Errno::from_io_error(error).is_some_and(|errno| OURS.contains(&errno))
+}
 
 /// The unused connections of one worker to one endpoint.
 #[derive(Debug)]
@@ -157,9 +172,8 @@ where
     async fn connect(&self) -> Result<SendRequest<B>, ConnectError> {
         let timeout = self.settings.connect_timeout;
         let connecting = tokio::time::timeout(timeout, TcpStream::connect(self.address));
-        let stream =
-            connecting.await.map_err(|_| ConnectError::TimedOut(timeout))?.map_err(ConnectError::Failed)?;
-        stream.set_nodelay(true).map_err(ConnectError::Failed)?;
+        let stream = connecting.await.map_err(|_| ConnectError::TimedOut(timeout))??;
+        stream.set_nodelay(true)?;
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(READ_BUFFER)
             .handshake(TokioIo::new(Fair::new(stream)))

@@ -31,6 +31,8 @@ pub enum Reason {
     QueueTimeout,
     /// The upstream has more to do than it can, and the request is of those that go first.
     Overloaded,
+    /// Sockets, ports or memory for a connection to the endpoint have run out here.
+    OutOfSockets,
     /// The endpoint refused the connection, or cannot be reached.
     ConnectFailed,
     /// The connection was not established in time.
@@ -64,6 +66,7 @@ impl Reason {
             Self::QueueFull => "queue_full",
             Self::QueueTimeout => "queue_timeout",
             Self::Overloaded => "overloaded",
+            Self::OutOfSockets => "out_of_sockets",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
             Self::Reset => "reset",
@@ -92,7 +95,8 @@ impl Reason {
             | Self::UpstreamFull
             | Self::QueueFull
             | Self::QueueTimeout
-            | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::Overloaded
+            | Self::OutOfSockets => StatusCode::SERVICE_UNAVAILABLE,
             // A dead endpoint is a dead endpoint, whether it refuses or drops what it is sent.
             Self::ConnectFailed | Self::ConnectTimeout | Self::Reset | Self::BadResponse => {
                 StatusCode::BAD_GATEWAY
@@ -117,6 +121,7 @@ impl Reason {
             Self::QueueFull => "The upstream is busy, and too many requests wait for it.",
             Self::QueueTimeout => "The upstream was busy for too long.",
             Self::Overloaded => "The upstream is overloaded.",
+            Self::OutOfSockets => "This server has no connection left for the request.",
             Self::ConnectFailed => "The endpoint cannot be reached.",
             Self::ConnectTimeout => "The endpoint did not accept the connection in time.",
             Self::Reset => "The endpoint closed the connection before it answered.",
@@ -142,6 +147,7 @@ impl Reason {
             Self::NoRoute
             | Self::RateLimited
             | Self::NoEndpoint
+            | Self::OutOfSockets
             | Self::ConnectFailed
             | Self::ConnectTimeout
             | Self::Reset

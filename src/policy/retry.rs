@@ -115,6 +115,8 @@ pub fn condition_of(reason: Reason, sent: Sent) -> Option<Condition> {
             | Reason::QueueFull
             | Reason::QueueTimeout
             | Reason::Overloaded
+            // The next connection would fail alike.
+            | Reason::OutOfSockets
             | Reason::RequestTimeout,
             _,
         ) => None,

@@ -251,8 +251,8 @@ impl Exchange {
     pub fn response_failed(&mut self, error: &DownloadError) {
         self.record.truncated = true;
         match error {
-            // It was cut off because of what the client sent.
-            DownloadError::Endpoint(_) if self.upload_failed() => {}
+            // It was cut off because of what the client sent, or did not.
+            DownloadError::Endpoint(_) if self.upload_failed() || self.upload_hangs() => {}
             DownloadError::Endpoint(_) | DownloadError::TimedOut(Expired::EndpointIdle | Expired::Try) => {
                 self.record.outcome = Outcome::Failure;
                 self.sample(None);
@@ -286,6 +286,11 @@ impl Exchange {
     /// Whether the request broke off, or was more than is allowed.
     fn upload_failed(&self) -> bool {
         self.upload().is_some_and(|upload| upload.failure.get().is_some())
+    }
+
+    /// Whether the request was under way to the endpoint, and the rest of it is still to come from the client.
+    fn upload_hangs(&self) -> bool {
+        self.upload().is_some_and(|upload| !upload.whole.get() && !upload.is_untouched())
     }
 
     /// Whether the whole request has been read from the client.
@@ -339,10 +344,13 @@ impl Exchange {
         }
     }
 
+    /// An endpoint may lose patience with a client, and a client can make it: only where all of the request was there does
+    /// a reset tell of the endpoint. One that has died fails whole requests just as well.
     fn blame(&self, reason: Reason) -> Outcome {
-        let own =
-            reason != Reason::RequestTimeout || self.deadlines.were_the_endpoint_s(self.worker.timers.now());
-        if own { blame(reason) } else { Outcome::Neutral }
+        let impatient = reason == Reason::Reset && self.upload_hangs();
+        let too_late =
+            reason == Reason::RequestTimeout && !self.deadlines.were_the_endpoint_s(self.worker.timers.now());
+        if impatient || too_late { Outcome::Neutral } else { blame(reason) }
     }
 
     fn close_record(&mut self) {
@@ -379,7 +387,7 @@ pub(super) fn outcome_of(status: StatusCode) -> Outcome {
 }
 
 /// Whose fault an answer of Tillgate's own is: the endpoint's, or not the endpoint's.
-fn blame(reason: Reason) -> Outcome {
+pub(super) fn blame(reason: Reason) -> Outcome {
     match reason {
         Reason::ConnectFailed
         | Reason::ConnectTimeout
@@ -400,6 +408,7 @@ fn blame(reason: Reason) -> Outcome {
         | Reason::UpstreamFull
         | Reason::QueueFull
         | Reason::QueueTimeout
-        | Reason::Overloaded => Outcome::Neutral,
+        | Reason::Overloaded
+        | Reason::OutOfSockets => Outcome::Neutral,
     }
 }

@@ -27,7 +27,7 @@ use super::exchange::outcome_of;
 use super::handle::Service;
 use super::rewrite::endpoint_host;
 use super::view::{UpstreamView, View, Worker};
-use crate::net::pool::{Lease, Pool};
+use crate::net::pool::{ConnectError, Lease, Pool};
 use crate::policy::availability::Access;
 use crate::policy::balance::Hint;
 use crate::policy::draw::is_hit;
@@ -181,7 +181,16 @@ impl<'a> Asked<'a> {
         mut request: Request<RequestBody>,
     ) -> Option<(Response<Incoming>, Lease<RequestBody>)> {
         loop {
-            let mut lease = pool.lease(self.copy.worker.timers.now()).await.ok()?;
+            let mut lease = match pool.lease(self.copy.worker.timers.now()).await {
+                Ok(lease) => lease,
+                Err(ConnectError::OutOfSockets(_)) => {
+                    self.end(Outcome::Neutral, Sign::None, None);
+                    return None;
+                }
+                Err(ConnectError::Failed(_) | ConnectError::TimedOut(_) | ConnectError::Handshake(_)) => {
+                    return None;
+                }
+            };
             self.sent = Instant::now();
             if !self.is_silent() {
                 self.in_flight.wait(self.sent);

@@ -8,7 +8,9 @@
 //! that carries no message, even where the first write failed with nothing written. So what comes back is certain not to
 //! have left, and what does not come back may have. The tests of `net/pool.rs` hold both, as a new version must.
 
+use std::io;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -134,7 +136,7 @@ pub async fn send(
     loop {
         let mut lease = match exchange.within(pool.lease(service.worker.timers.now())).await {
             Ok(Ok(lease)) => lease,
-            Ok(Err(error)) => return Err(Failed::unsent(no_connection(&error), request)),
+            Ok(Err(error)) => return Err(Failed::unsent(no_connection(service, &error), request)),
             Err(expired) => return Err(Failed::unsent(no_connection_in_time(expired), request)),
         };
         if !lease.reused {
@@ -160,10 +162,23 @@ pub async fn send(
     }
 }
 
-fn no_connection(error: &ConnectError) -> Reason {
+fn no_connection(service: &Service, error: &ConnectError) -> Reason {
     match error {
+        ConnectError::OutOfSockets(error) => {
+            warn_of_shortage(service.worker.unix_time(), error);
+            Reason::OutOfSockets
+        }
         ConnectError::TimedOut(_) => Reason::ConnectTimeout,
         ConnectError::Failed(_) | ConnectError::Handshake(_) => Reason::ConnectFailed,
+    }
+}
+
+/// Once a second, whichever worker is first: requests fail by the thousand then.
+#[cold]
+fn warn_of_shortage(second: u64, error: &io::Error) {
+    static WARNED: AtomicU64 = AtomicU64::new(0);
+    if WARNED.swap(second, Ordering::Relaxed) != second {
+        tracing::warn!(%error, "out of sockets for connections to endpoints");
     }
 }
 

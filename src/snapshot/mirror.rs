@@ -137,6 +137,8 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use crate::config;
 
     /// The endpoints of the mirror's upstream that get copies. Names lead to these addresses.
@@ -148,7 +150,7 @@ mod tests {
         let config = config::parse("shop.yaml", &text, &|_| None).expect("a good config").config;
         let resolve = |name: &str, port: u16| {
             let (_, found) = names.iter().find(|(one, _)| *one == name).expect("a name of the test");
-            Ok(found.iter().map(|ip| (ip.parse().expect("an address"), port).into()).collect())
+            Ok(found.iter().map(|ip| SocketAddr::new(ip.parse().expect("an address"), port)).collect())
         };
         let snapshot =
             crate::snapshot::build(config, None, None, &resolve).expect("all names lead somewhere");

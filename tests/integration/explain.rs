@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::support::{Gate, OK, Origin, Program, Proxy, Refuser, Yaml, free_address, ok_with};
+use crate::support::{Gate, OK, Origin, Program, Proxy, Refuser, Yaml, eventually, free_address, ok_with};
 
 /// What one run said and how it ended.
 struct Said {
@@ -215,7 +215,11 @@ fn the_endpoint_of_a_hash_is_the_one_that_gets_the_request() {
     let yaml = Yaml::of("consistent_hash, hash: { on: header, name: X-Shop }", &[a, b, c]);
     let proxy = yaml.start();
     let mut owners = std::collections::HashSet::new();
-    for number in 0..12 {
+    // Which keys an endpoint owns depends on its port. Sixty leave one without any once in ten thousand million runs.
+    for number in 0..60 {
+        if number >= 12 && owners.len() == 3 {
+            break;
+        }
         let answer = proxy.exchange(format!("GET / HTTP/1.1\r\nhost: a\r\nx-shop: s{number}\r\n\r\n"));
         let name = answer.text().remove(0);
         let owner = &origins[usize::from(name as u8 - b'a')];
@@ -309,12 +313,19 @@ fn the_cost_of_a_running_process_says_who_is_picked_now() {
     // Until it has the largest age there is, its cost grows from one look to the next.
     let aged = |one: &serde_json::Value| one["in_flight"] == 1 && one["cost"]["age"] == 4.0;
     let busy = proxy.endpoints_when("shop", |all| all.iter().any(aged));
-    let costs: Vec<f64> = busy.iter().map(|one| one["cost"]["total"].as_f64().expect("a number")).collect();
-    let least = usize::from(costs[1] < costs[0]);
-    let said = explain(&proxy.path(), &["--admin", &admin_of(&proxy), "GET", "http://a/"]);
+    let least = || {
+        let all = proxy.endpoints_when("shop", |_| true);
+        let cost = |index: usize| all[index]["cost"]["total"].as_f64().expect("a number");
+        usize::from(cost(1) < cost(0))
+    };
+    // The other's recent peak fades meanwhile, which may change who is cheaper.
+    let (least, said) = eventually("the same order before and after", || {
+        let before = least();
+        let said = explain(&proxy.path(), &["--admin", &admin_of(&proxy), "GET", "http://a/"]);
+        (before == least()).then_some((before, said))
+    });
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
     assert_eq!(said.part("process"), "runs generation 1 of its config");
-    // The other's recent peak fades meanwhile.
     let picks = said.part("picks");
     let is_least = picks.starts_with(&format!("{}: cost ", origins[least].address()));
     assert!(is_least && picks.contains(", the lowest of 2"), "{busy:?}\n{}", said.out);

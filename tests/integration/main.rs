@@ -24,6 +24,7 @@ mod hedging;
 mod invariants;
 mod load;
 mod mirror;
+mod out_of_sockets;
 mod outliers;
 mod rate_limits;
 mod reload;

@@ -235,28 +235,29 @@ fn consistent_hash_spreads_requests_that_have_no_key() {
 fn least_response_moves_away_from_an_endpoint_that_answers_twenty_times_slower() {
     let slow = Origin::start(|visit| {
         while visit.request().is_some() {
-            thread::sleep(Duration::from_millis(60));
+            thread::sleep(Duration::from_millis(120));
             visit.send(OK);
         }
     });
     let quick = || {
         Origin::start(|visit| {
             while visit.request().is_some() {
-                thread::sleep(Duration::from_millis(3));
+                thread::sleep(Duration::from_millis(6));
                 visit.send(OK);
             }
         })
     };
     let origins = [quick(), slow, quick()];
     let proxy = start("least_response, least_response: { min_samples: 20 }", &origins);
-    eventually("a round that all but leaves the slow endpoint alone", || {
+    // On a machine with more to do than it can, a round may find the quick ones slow.
+    eventually("a round that all but leaves the slow endpoint alone, and figures that say why", || {
         let counts = spread(&proxy, &origins);
-        (counts[1] <= REQUESTS / 20).then_some(())
+        let endpoints = proxy.endpoints_when("shop", |all| all.iter().all(|one| one["p99_ms"].is_number()));
+        let number = |index: usize, key: &str| endpoints[index][key].as_f64().expect("a number");
+        let is_slower = number(1, "p50_ms") > 5.0 * number(0, "p50_ms");
+        let is_dearer = number(1, "cost_factor") > 2.0 * number(0, "cost_factor");
+        (counts[1] <= REQUESTS / 20 && is_slower && is_dearer).then_some(())
     });
-    let endpoints = proxy.endpoints_when("shop", |all| all.iter().all(|one| one["p99_ms"].is_number()));
-    let number = |index: usize, key: &str| endpoints[index][key].as_f64().expect("a number");
-    assert!(number(1, "p50_ms") > 5.0 * number(0, "p50_ms"), "{endpoints:?}");
-    assert!(number(1, "cost_factor") > 2.0 * number(0, "cost_factor"), "{endpoints:?}");
 }
 
 #[test]

@@ -119,6 +119,7 @@ fn a_reset_before_the_first_byte_is_a_connection_that_failed() {
         (Reason::BodyTooSlow, Sent::Maybe, None),
         (Reason::BodyTooLarge, Sent::Maybe, None),
         (Reason::NoEndpoint, Sent::None, None),
+        (Reason::OutOfSockets, Sent::None, None),
     ];
     for (reason, sent, condition) in table {
         assert_eq!(condition_of(reason, sent), condition, "{reason:?} {sent:?}");

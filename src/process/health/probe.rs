@@ -6,12 +6,12 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use rustix::io::Errno;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{grpc, http};
 use crate::config::{HealthCheck, Probe, show_duration};
+use crate::net::pool::is_out_of_sockets;
 use crate::policy::health::Finding;
 
 /// What is said of an endpoint that ends the connection.
@@ -63,11 +63,8 @@ async fn try_ask(address: SocketAddr, probe: &Probe) -> Result<(), Trouble> {
     }
 }
 
-/// Without sockets, ports or memory of our own, every endpoint would look dead at once.
 fn connect_trouble(error: &io::Error) -> Trouble {
-    const OURS: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
-    let is_ours = Errno::from_io_error(error).is_some_and(|errno| OURS.contains(&errno));
-    if is_ours { Trouble::Ours(words(error)) } else { Trouble::Bad(words(error)) }
+    if is_out_of_sockets(error) { Trouble::Ours(words(error)) } else { Trouble::Bad(words(error)) }
 }
 
 /// As people say it, without the number that the system has for it.

@@ -198,7 +198,7 @@ impl<'a> Tries<'a> {
         if side == Side::Second {
             *second = None;
         }
-        attempt.fail(&self.service.worker.recorder, endpoint, self.route.id, ended.status());
+        attempt.fail(&self.service.worker.recorder, endpoint, self.route.id, &ended);
         let sent = ended.trouble().sent;
         ended.discard(exchange).await;
         sent

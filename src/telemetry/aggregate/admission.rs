@@ -118,6 +118,7 @@ fn took(record: &Record) -> Option<Option<Duration>> {
             | Reason::UpstreamFull
             | Reason::QueueFull
             | Reason::Overloaded
+            | Reason::OutOfSockets
             | Reason::ConnectFailed
             | Reason::Reset
             | Reason::BadResponse,

@@ -1,12 +1,15 @@
 //! What takes an endpoint out, and what does not.
 
+use std::io::Read;
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::{BROKEN, GOOD, TOO_MANY, UNAVAILABLE, ask, eject, entry_when, in_turn, is_out, settled};
-use crate::support::{Gate, OK, Origin, eventually};
+use crate::support::{Gate, Message, OK, Origin, Proxy, eventually};
 
 /// Nobody of `shop` is out, after so many requests.
-fn nobody_is_out(proxy: &crate::support::Proxy, answered: u64) {
+fn nobody_is_out(proxy: &Proxy, answered: u64) {
     settled(proxy, answered);
     // The figures are in; what follows from them comes with the next tick.
     let generation = proxy.generation();
@@ -89,6 +92,70 @@ fn a_client_that_goes_away_takes_nobody_out() {
     nobody_is_out(&proxy, 20);
 }
 
+/// Has enough of a POST whose rest does not come: says `answer`, if anything, and closes. Other requests are served.
+fn impatient(answer: &'static str) -> Origin {
+    Origin::start(move |visit| {
+        while let Some(head) = visit.request_head() {
+            if head.asks().starts_with("POST") {
+                // What is there is read, so that the connection is closed and not reset.
+                let mut all = Vec::new();
+                visit.stream.set_read_timeout(Some(Duration::from_millis(50))).expect("read timeout");
+                let _ = visit.reader.read_to_end(&mut all);
+                assert!(visit.send(answer) && !all.is_empty());
+                return;
+            }
+            visit.send(OK);
+        }
+    })
+}
+
+/// What clients got that never sent the rest of what is `framed`, from an endpoint that says `answer` and closes. Nobody
+/// is out for it.
+fn half_sent(framed: &str, answer: &'static str) -> Vec<Message> {
+    // One gets all the halves, and the other one answers: which is which is a matter of chance.
+    let (one, other) = (impatient(answer), impatient(answer));
+    let proxy = in_turn(&[&one, &other], "consecutive_failures: 1, min_requests: 5").start();
+    let half = format!("POST / HTTP/1.1\r\nhost: shop.example\r\n{framed}");
+    let half_then_other_s_turn = |_| {
+        let got = proxy.client().send(&half).response();
+        assert_eq!(proxy.get("/").status(), 200);
+        got
+    };
+    let answers = (0..12).map(half_then_other_s_turn).collect();
+    assert_eq!((one.requests().len(), other.requests().len()), (12, 12));
+    nobody_is_out(&proxy, 24);
+    let all = proxy.endpoints_when("shop", |_| true);
+    assert!(all.iter().all(|one| one["failures"] == 0), "{all:?}");
+    answers
+}
+
+#[test]
+fn an_endpoint_that_has_enough_of_a_slow_upload_is_not_out() {
+    for framed in ["content-length: 10\r\n\r\nx", "transfer-encoding: chunked\r\n\r\n1\r\nx\r\n"] {
+        for got in half_sent(framed, "") {
+            let sent = got.header("x-tillgate-upstream-sent");
+            assert_eq!((got.status(), got.reason(), sent), (502, "reset", Some("maybe")), "{}", got.head);
+        }
+    }
+}
+
+#[test]
+fn nor_is_one_that_breaks_its_answer_off_while_the_upload_hangs() {
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
+    let answers = half_sent("content-length: 10\r\n\r\nx", answer);
+    assert!(answers.iter().all(|got| got.truncated), "{answers:?}");
+}
+
+#[test]
+fn one_that_drops_requests_whose_body_is_whole_is_out() {
+    let (bad, good) = (Origin::start(|visit| drop(visit.request())), Origin::answering(OK));
+    let proxy = in_turn(&[&bad, &good], "").start();
+    let mut client = proxy.client();
+    let statuses: Vec<u16> = (0..10).map(|_| client.post("/", "whole").status()).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 502).count(), 5);
+    assert_eq!(entry_when(&proxy, &bad, is_out)["ejection"]["cause"], "consecutive_failures");
+}
+
 #[test]
 fn the_only_endpoint_is_never_out() {
     let bad = Origin::answering(UNAVAILABLE);
@@ -114,7 +181,7 @@ fn answers_that_break_off_take_an_endpoint_out() {
 
 #[test]
 fn an_endpoint_much_slower_than_the_others_is_out_if_that_is_asked_for() {
-    let delay = std::time::Duration::from_millis(30);
+    let delay = Duration::from_millis(30);
     let slow = Origin::start(move |visit| {
         while visit.request().is_some() {
             std::thread::sleep(delay);

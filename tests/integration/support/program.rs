@@ -40,9 +40,21 @@ impl Program {
         Self::spawn(arguments, Stdio::null())
     }
 
+    /// Starts `tillgate run` on a config file, after `limits` of the shell, as in `ulimit -n 100`.
+    pub fn run_within(limits: &str, config: &Path) -> Self {
+        let script = format!("{limits} && exec \"$0\" run --log-format json --config \"$1\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_tillgate")]).arg(config);
+        Self::of(command, Stdio::null())
+    }
+
     fn spawn(arguments: &[&str], output: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tillgate"));
         command.args(arguments);
+        Self::of(command, output)
+    }
+
+    fn of(mut command: Command, output: Stdio) -> Self {
         let mut child = command.stderr(Stdio::piped()).stdout(output).spawn().expect("run tillgate");
         let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let (sender, lines) = channel();
@@ -71,9 +83,29 @@ impl Program {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(self.pid(), signal).expect("kill");
+    }
+
+    /// From now on it may have so many descriptors open; what is open stays. What it might until then.
+    pub fn limit_descriptors(&self, most: Option<u64>) -> Option<u64> {
+        use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+        // The hard limit is inherited.
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let limit = Rlimit { current: most, maximum };
+        prlimit(Some(self.pid()), Resource::Nofile, limit).expect("prlimit").current
+    }
+
+    /// How many descriptors it may have open: the soft limit, and the hard one.
+    pub fn descriptor_limits(&self) -> [u64; 2] {
+        let limits = fs::read_to_string(format!("/proc/{}/limits", self.id())).expect("its limits");
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("that limit");
+        let mut numbers = line.split_whitespace().filter_map(|word| word.parse().ok());
+        [(); 2].map(|()| numbers.next().expect("a number"))
+    }
+
+    fn pid(&self) -> rustix::process::Pid {
         let id = i32::try_from(self.child.id()).expect("a process id");
-        let pid = rustix::process::Pid::from_raw(id).expect("a process id");
-        rustix::process::kill_process(pid, signal).expect("kill");
+        rustix::process::Pid::from_raw(id).expect("a process id")
     }
 
     /// Stops it with SIGSTOP, and waits until every thread of it stands still.

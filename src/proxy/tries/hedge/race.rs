@@ -14,9 +14,9 @@ use super::looks::Looks;
 use crate::net::pool::Pool;
 use crate::policy::endpoint::InFlight;
 use crate::policy::outlier::Sign;
-use crate::policy::score::{self, Outcome};
+use crate::policy::score;
 use crate::proxy::body::{Progress, RequestBody};
-use crate::proxy::exchange::{Exchange, Expired, outcome_of};
+use crate::proxy::exchange::{Exchange, Expired, blame, outcome_of};
 use crate::proxy::handle::Service;
 use crate::proxy::send::{Failed, Try, send};
 use crate::snapshot::Id;
@@ -51,9 +51,12 @@ impl Attempt {
         now.saturating_duration_since(self.sent)
     }
 
-    /// Its endpoint has failed it, with this status if it answered, and the other copy goes on.
-    pub(super) fn fail(self, recorder: &Recorder, endpoint: Id, route: Id, status: Option<StatusCode>) {
-        let outcome = status.map_or(Outcome::Failure, outcome_of);
+    /// It has come to nothing, and the other copy goes on.
+    pub(super) fn fail(self, recorder: &Recorder, endpoint: Id, route: Id, ended: &Ended) {
+        let (status, outcome) = match ended {
+            Ended::Answered((response, _)) => (Some(response.status()), outcome_of(response.status())),
+            Ended::Failed(failed) => (None, blame(failed.reason)),
+        };
         let latency = status.map(|_| self.waited(Instant::now()));
         let sign = Sign::of(outcome, status.map_or(0, |status| status.as_u16()), false);
         self.in_flight.endpoint().observe(outcome);
