@@ -119,8 +119,7 @@ async fn forward(
     rewrite(service, &view.snapshot, tries.upstream, endpoint, outgoing, &mut parts);
     exchange.log_request_id(&parts.headers);
     if let Some(mirror) = &route.mirror {
-        let original = &tries.upstream.upstream;
-        mirror::copy(service, &view, (route, mirror), original, tries.hostless, &parts, &body);
+        mirror::copy(service, &view, (route, mirror), tries.hostless, &parts, &body);
     }
     // Boxed, since each function on the way would have room for it.
     let request = Box::new(Request::from_parts(parts, body));

@@ -30,18 +30,17 @@ use crate::policy::endpoint::InFlight;
 use crate::policy::forward::X_TILLGATE_MIRROR;
 use crate::policy::outlier::Sign;
 use crate::policy::score::{self, Outcome};
-use crate::snapshot::{Id, Mirror, Place, Route, Upstream};
+use crate::snapshot::{Id, Mirror, Place, Route};
 use crate::telemetry::record::Sample;
 
 /// Bytes of an answer that are read so that its connection serves again; of a larger one it is closed.
 const MOST_READ: usize = 1 << 20;
 
-/// Copies a request that is about to go to `original`, if it is drawn, its body is at hand and there is room.
+/// Copies a request that is about to be sent, if it is drawn, its body is at hand and there is room.
 pub fn copy(
     service: &Service,
     view: &Rc<View>,
     (route, mirror): (&Route, &Arc<Mirror>),
-    original: &Arc<Upstream>,
     hostless: bool,
     parts: &Parts,
     body: &RequestBody,
@@ -55,14 +54,8 @@ pub fn copy(
         return;
     };
     let Some(place) = mirror.place() else { return };
-    let copy = Copy {
-        worker: Rc::clone(worker),
-        view: Rc::clone(view),
-        original: Arc::clone(original),
-        route: route.id.number(),
-        hostless,
-        place,
-    };
+    let copy =
+        Copy { worker: Rc::clone(worker), view: Rc::clone(view), route: route.id.number(), hostless, place };
     tokio::task::spawn_local(copy.run(request(parts, bytes)));
 }
 
@@ -83,7 +76,6 @@ fn request(parts: &Parts, bytes: Bytes) -> Request<RequestBody> {
 struct Copy {
     worker: Rc<Worker>,
     view: Rc<View>,
-    original: Arc<Upstream>,
     route: u32,
     hostless: bool,
     place: Place,
@@ -117,18 +109,12 @@ impl Copy {
             let balancing = upstream.balancing();
             let (mut cursor, mut rng) = (balancing.cursor.borrow_mut(), self.worker.rng.borrow_mut());
             let candidates = balancing.balancer.candidates();
-            let eligible =
-                |index: usize| candidates[index].state.gives(least) && !self.is_original(upstream, index);
+            let mirror = self.place.mirror();
+            let eligible = |index: usize| candidates[index].state.gives(least) && !mirror.bars(index);
             let hint = Hint::new(self.worker.timers.now(), None, request.method());
             balancing.balancer.pick(&mut cursor, hint, eligible, &mut rng)
         };
         pick(Access::Open).or_else(|| pick(Access::Spare))
-    }
-
-    /// Names may lead to an address that a check of the config cannot see: it must not get the request twice.
-    fn is_original(&self, upstream: &UpstreamView, index: usize) -> bool {
-        let address = upstream.upstream.endpoints[index].address;
-        self.original.endpoints.iter().any(|endpoint| endpoint.address == address)
     }
 }
 

@@ -153,3 +153,20 @@ fn no_name_leads_a_copy_back_to_the_endpoint_of_its_request() {
     proxy.metrics_when(|metrics| sent(metrics, "failed") == 1);
     assert_eq!(origin.requests().len(), 1);
 }
+
+#[test]
+fn no_copy_goes_to_an_endpoint_of_another_branch_of_its_split() {
+    let (one, two) = (Origin::answering(OK), Origin::answering(OK));
+    let [branch, copies] = ["localhost", "127.0.0.1"].map(|host| format!("{host}:{}", two.address().port()));
+    let proxy = Yaml::before(&[&one])
+        .upstream(&format!("two: {{ endpoints: [\"{branch}\"] }}, next: {{ endpoints: [\"{copies}\"] }}"))
+        .routes(
+            "{ name: all, split: [ { upstream: shop, weight: 1 }, { upstream: two, weight: 1 } ], \
+             mirror: { upstream: next } }",
+        )
+        .start();
+    let mut client = proxy.client();
+    let posted = (0..40).filter(|_| client.post("/pay", "1").status() == 200).count();
+    proxy.metrics_when(|metrics| sent(metrics, "failed") + sent(metrics, "answered") == 40);
+    assert_eq!(one.requests().len() + two.requests().len(), posted);
+}

@@ -5,9 +5,10 @@ use std::ops::RangeInclusive;
 
 use super::fields::Fields;
 use super::value::{Context, Value};
-use crate::config::model::{HostPort, Mirror, Route, Upstream};
+use crate::config::model::{Host, HostPort, Mirror, Route, Upstream};
 use crate::config::node::Ordinal;
 use crate::config::problem::Severity;
+use crate::policy::network::canonical_host;
 
 /// Bytes of a body that may be held for each copy under way.
 const BODY: RangeInclusive<u64> = 0..=1 << 20;
@@ -42,7 +43,7 @@ fn max_in_flight(value: Value<'_>) -> Option<u32> {
 
 /// An endpoint must not get the same request twice: design, section 9.
 pub(super) fn check(cx: &Context<'_>, upstreams: &[(Upstream, Ordinal)], routes: &[(Route, Ordinal)]) {
-    let endpoints: HashMap<&str, HashSet<&HostPort>> =
+    let endpoints: HashMap<&str, HashSet<HostPort>> =
         upstreams.iter().map(|(upstream, _)| (upstream.name.as_str(), addresses(upstream))).collect();
     for (route, at) in routes {
         let Some(mirror) = &route.mirror else { continue };
@@ -62,6 +63,14 @@ pub(super) fn check(cx: &Context<'_>, upstreams: &[(Upstream, Ordinal)], routes:
     }
 }
 
-fn addresses(upstream: &Upstream) -> HashSet<&HostPort> {
-    upstream.endpoints.iter().map(|endpoint| &endpoint.address).collect()
+/// Names are compared as they are written: where they lead is known only to the snapshot, which sends no copies there.
+fn addresses(upstream: &Upstream) -> HashSet<HostPort> {
+    upstream.endpoints.iter().map(|endpoint| canonical(&endpoint.address)).collect()
+}
+
+fn canonical(address: &HostPort) -> HostPort {
+    match &address.host {
+        Host::Ip(ip) => HostPort { host: Host::Ip(canonical_host(*ip)), port: address.port },
+        Host::Name(_) => address.clone(),
+    }
 }

@@ -178,6 +178,8 @@ fn a_mirror_is_no_way_to_send_a_request_twice() {
     assert_eq!(bad(&route(split)), ["6:5 route `r` mirrors to `b`, which answers its requests"]);
     let shared = route("upstream: a, mirror: { upstream: b }").replace("h:3", "h:2");
     assert_eq!(bad(&shared), ["6:5 route `r` mirrors to `b`, whose endpoint h:2 is one of `a` too"]);
+    let mapped = shared.replacen("h:2", "127.0.0.1:2", 1).replace("h:2", "[::ffff:127.0.0.1]:2");
+    assert_eq!(bad(&mapped), ["6:5 route `r` mirrors to `b`, whose endpoint 127.0.0.1:2 is one of `a` too"]);
     assert_eq!(
         bad(&route("upstream: a, mirror: { upstream: c, percent: 101 }")),
         [
