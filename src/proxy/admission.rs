@@ -55,6 +55,10 @@ impl Drop for Permit {
     }
 }
 
+/// An upstream has no room for what does not wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy;
+
 /// A request's place in the line.
 #[derive(Debug)]
 pub struct Place {
@@ -116,6 +120,16 @@ pub fn enter(
     }
     exchange.admitted(Permit(Rc::clone(queue)), Duration::ZERO);
     Ok(None)
+}
+
+/// Lets in what may be dropped, as a sheddable request, where it would not have to wait.
+///
+/// # Errors
+/// There is no room for it.
+pub fn enter_or_drop(queue: &Rc<Queue>, rng: &mut fastrand::Rng) -> Result<Permit, Busy> {
+    let share = queue.shared.shares().of(Priority::Sheddable);
+    let is_let_in = (share >= 1.0 || rng.f32() < share) && queue.shared.enter();
+    if is_let_in { Ok(Permit(Rc::clone(queue))) } else { Err(Busy) }
 }
 
 /// Waits until the request is let in. What has come of its body is read first: behind an unread body nobody sees that

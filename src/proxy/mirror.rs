@@ -2,8 +2,12 @@
 //!
 //! A copy is a task of its own on the worker of its request. It waits for nothing of the request, and the request for
 //! nothing of it; neither the request's record nor the figures and the retry budget of its upstream know of it. It does
-//! count as a request in flight of its endpoint, and its latency tells that endpoint's balancer, so that copies are
-//! balanced as requests are. It is sent once, and ended by its timeout or the end of the worker.
+//! count as a request in flight of its endpoint and of its upstream, and where they have no room it is dropped: it waits in
+//! no line. It is sent once, and ended by its timeout or the end of the worker.
+//!
+//! What becomes of it tells its endpoint's balancer and outlier detection, so that copies are balanced as requests are.
+//! Not so where routes send requests to the same upstream: a copy may fail for being one, or hang until its timeout, and
+//! must neither cost an endpoint its live traffic nor make up for what that fails.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -17,6 +21,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use hyper::body::Incoming;
 
+use super::admission::{self, Busy, Permit};
 use super::body::{Kept, Progress, RequestBody};
 use super::exchange::outcome_of;
 use super::handle::Service;
@@ -72,6 +77,14 @@ fn request(parts: &Parts, bytes: Bytes) -> Request<RequestBody> {
     request
 }
 
+/// Why a copy came to nothing.
+enum Unanswered {
+    /// There was no room for it.
+    Busy,
+    /// It has no endpoint, or got no answer.
+    Failed,
+}
+
 /// One copy under way.
 struct Copy {
     worker: Rc<Worker>,
@@ -85,40 +98,69 @@ impl Copy {
     async fn run(self, request: Request<RequestBody>) {
         let mirror = self.place.mirror();
         let sent = tokio::time::timeout(mirror.timeout, self.send(request)).await;
-        let count =
-            if matches!(sent, Ok(Some(()))) { &mirror.counts.answered } else { &mirror.counts.failed };
+        let count = match sent.unwrap_or(Err(Unanswered::Failed)) {
+            Ok(()) => &mirror.counts.answered,
+            Err(Unanswered::Busy) => &mirror.counts.busy,
+            Err(Unanswered::Failed) => &mirror.counts.failed,
+        };
         count.fetch_add(1, Relaxed);
     }
 
-    /// `None` if there is no answer.
-    async fn send(&self, mut request: Request<RequestBody>) -> Option<()> {
+    async fn send(&self, mut request: Request<RequestBody>) -> Result<(), Unanswered> {
         let upstream = self.view.upstream(self.place.mirror().upstream);
-        let endpoint = self.pick(upstream, &request)?;
+        let _permit = self.enter(upstream)?;
+        let (endpoint, in_flight) = self.claim(upstream, &request)?;
         if self.hostless {
             request.headers_mut().insert(header::HOST, endpoint_host(upstream, endpoint));
         }
-        let mut asked = Asked::new(self, upstream, endpoint);
-        let (response, lease) = asked.ask(&upstream.pools[endpoint], request).await?;
+        let mut asked = Asked::new(self, upstream.upstream.endpoints[endpoint].id, in_flight);
+        let answer = asked.ask(&upstream.pools[endpoint], request).await;
+        let (response, lease) = answer.ok_or(Unanswered::Failed)?;
         asked.answered(response.status());
         read_out(response, lease).await;
-        Some(())
+        Ok(())
     }
 
-    fn pick(&self, upstream: &UpstreamView, request: &Request<RequestBody>) -> Option<usize> {
-        let pick = |least| {
-            let balancing = upstream.balancing();
-            let (mut cursor, mut rng) = (balancing.cursor.borrow_mut(), self.worker.rng.borrow_mut());
-            let candidates = balancing.balancer.candidates();
-            let mirror = self.place.mirror();
-            let eligible = |index: usize| candidates[index].state.gives(least) && !mirror.bars(index);
-            let hint = Hint::new(self.worker.timers.now(), None, request.method());
-            balancing.balancer.pick(&mut cursor, hint, eligible, &mut rng)
-        };
-        pick(Access::Open).or_else(|| pick(Access::Spare))
+    /// Among what the upstream may have in flight, if it bounds that.
+    fn enter(&self, upstream: &UpstreamView) -> Result<Option<Permit>, Unanswered> {
+        let enter = |queue| admission::enter_or_drop(queue, &mut self.worker.rng.borrow_mut());
+        upstream.queue.as_ref().map(enter).transpose().map_err(|Busy| Unanswered::Busy)
+    }
+
+    /// Picks an endpoint and takes a place there. Where another worker has taken the last one meanwhile, the next look
+    /// sees it.
+    fn claim(
+        &self,
+        upstream: &UpstreamView,
+        request: &Request<RequestBody>,
+    ) -> Result<(usize, InFlight), Unanswered> {
+        let pick = |least| self.pick(upstream, request, least);
+        while let Some(picked) = pick(Access::Open).or_else(|| pick(Access::Spare)) {
+            if let Some(in_flight) = upstream.upstream.state(picked).try_begin() {
+                return Ok((picked, in_flight));
+            }
+        }
+        let is_full = |index| self.may_go_to(upstream, index, Access::Spare);
+        let any_full = (0..upstream.upstream.endpoints.len()).any(is_full);
+        Err(if any_full { Unanswered::Busy } else { Unanswered::Failed })
+    }
+
+    fn pick(&self, upstream: &UpstreamView, request: &Request<RequestBody>, least: Access) -> Option<usize> {
+        let balancing = upstream.balancing();
+        let (mut cursor, mut rng) = (balancing.cursor.borrow_mut(), self.worker.rng.borrow_mut());
+        let eligible =
+            |index| self.may_go_to(upstream, index, least) && upstream.upstream.state(index).has_room();
+        let hint = Hint::new(self.worker.timers.now(), None, request.method());
+        balancing.balancer.pick(&mut cursor, hint, eligible, &mut rng)
+    }
+
+    /// Whether it could, if it has room.
+    fn may_go_to(&self, upstream: &UpstreamView, index: usize, least: Access) -> bool {
+        upstream.upstream.state(index).gives(least) && !self.place.mirror().bars(index)
     }
 }
 
-/// The endpoint of a copy. It is told how it did, also where the copy is given up.
+/// The endpoint of a copy. Unless it serves routes, it is told how it did, also where the copy is given up.
 struct Asked<'a> {
     copy: &'a Copy,
     endpoint: Id,
@@ -128,14 +170,8 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn new(copy: &'a Copy, upstream: &UpstreamView, endpoint: usize) -> Self {
-        Self {
-            copy,
-            endpoint: upstream.upstream.endpoints[endpoint].id,
-            in_flight: upstream.upstream.state(endpoint).begin(),
-            sent: Instant::now(),
-            is_over: false,
-        }
+    fn new(copy: &'a Copy, endpoint: Id, in_flight: InFlight) -> Self {
+        Self { copy, endpoint, in_flight, sent: Instant::now(), is_over: false }
     }
 
     /// Over another connection only where the last one was closed before anything was written to it.
@@ -147,12 +183,19 @@ impl<'a> Asked<'a> {
         loop {
             let mut lease = pool.lease(self.copy.worker.timers.now()).await.ok()?;
             self.sent = Instant::now();
-            self.in_flight.wait(self.sent);
+            if !self.is_silent() {
+                self.in_flight.wait(self.sent);
+            }
             match lease.sender.try_send_request(request).await {
                 Ok(response) => return Some((response, lease)),
                 Err(mut failed) => request = failed.take_message().filter(|_| lease.reused)?,
             }
         }
+    }
+
+    /// Whether nobody is told how it does.
+    fn is_silent(&self) -> bool {
+        self.copy.place.mirror().serves_routes
     }
 
     fn answered(&mut self, status: StatusCode) {
@@ -162,6 +205,9 @@ impl<'a> Asked<'a> {
 
     fn end(&mut self, outcome: Outcome, sign: Sign, latency: Option<Duration>) {
         self.is_over = true;
+        if self.is_silent() {
+            return;
+        }
         self.in_flight.answered();
         self.in_flight.endpoint().observe(outcome);
         let learned = score::Sample { route: self.copy.route, latency, outcome };

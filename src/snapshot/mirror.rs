@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::{Route, Upstream};
-use crate::config::{self, Share};
+use crate::config::{self, Config, Share};
 use crate::policy::network::canonical_host;
 
 /// A copy that has no answer by then is given up, whatever the route allows.
@@ -26,6 +26,8 @@ pub struct Mirror {
     pub timeout: Duration,
     /// What became of the copies so far; outlives a reload.
     pub counts: Arc<MirrorCounts>,
+    /// Whether some route sends its requests to the same upstream.
+    pub serves_routes: bool,
     /// Index by index the endpoints of its upstream: whether it answers requests of the route under another name, and
     /// would get them twice.
     barred: Box<[bool]>,
@@ -39,7 +41,7 @@ pub struct MirrorCounts {
     pub answered: AtomicU64,
     /// Got none: not connected, reset, too late.
     pub failed: AtomicU64,
-    /// Not sent: too many were under way.
+    /// Not sent: too many were under way, or the upstream had no room.
     pub busy: AtomicU64,
     /// Not sent: the body was too large, or not at hand.
     pub body: AtomicU64,
@@ -55,7 +57,7 @@ impl MirrorCounts {
 
 impl Mirror {
     pub(super) fn build(
-        route: &config::Route,
+        (config, route): (&Config, &config::Route),
         upstreams: &[Arc<Upstream>],
         indices: &HashMap<&str, usize>,
         carried: Option<&Route>,
@@ -66,6 +68,11 @@ impl Mirror {
         let own = route.upstreams().map(|name| &*upstreams[indices[name]]);
         Some(Arc::new(Self {
             barred: barred(&route.name, own, &upstreams[upstream]),
+            serves_routes: config
+                .routes
+                .iter()
+                .flat_map(config::Route::upstreams)
+                .any(|one| one == mirror.upstream),
             upstream,
             percent: mirror.percent,
             max_body: mirror.max_body,

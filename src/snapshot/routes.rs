@@ -25,7 +25,7 @@ pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Opti
             name: carried.map_or_else(|| Arc::from(route.name.as_str()), |known| Arc::clone(&known.name)),
             upstream,
             split: Split::build(route, &indices, carried),
-            mirror: Mirror::build(route, upstreams, &indices, carried),
+            mirror: Mirror::build((config, route), upstreams, &indices, carried),
             fault: Fault::build(route, carried),
             balancing: route.strategy.as_ref().map(|strategy| overrides.of(strategy, upstream, carried)),
             timeouts: route.timeouts,

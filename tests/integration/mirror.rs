@@ -1,6 +1,6 @@
 //! Copies of requests, whose answers nobody gets.
 
-use crate::support::{Gate, Metrics, OK, Origin, Proxy, Refuser, Yaml, ok_with};
+use crate::support::{Gate, Metrics, OK, Origin, Proxy, Refuser, Yaml, endpoints, ok_with};
 
 /// `shop` is the first, `next` where its copies go; the route `all` has a `mirror` with these keys more.
 fn yaml(origin: &Origin, copies: &str, keys: &str) -> Yaml {
@@ -169,4 +169,63 @@ fn no_copy_goes_to_an_endpoint_of_another_branch_of_its_split() {
     let posted = (0..40).filter(|_| client.post("/pay", "1").status() == 200).count();
     proxy.metrics_when(|metrics| sent(metrics, "failed") + sent(metrics, "answered") == 40);
     assert_eq!(one.requests().len() + two.requests().len(), posted);
+}
+
+/// `next` holds what it gets until the gate is opened, and says this of itself.
+fn before_held(origin: &Origin, held: &Origin, endpoint: &str, more: &str) -> Proxy {
+    let endpoint = format!("{{ address: \"{}\"{endpoint} }}", held.address());
+    Yaml::before(&[origin])
+        .upstream(&format!("next: {{ endpoints: [{endpoint}]{more} }}"))
+        .route("mirror: { upstream: next }")
+        .start()
+}
+
+#[test]
+fn copies_keep_to_what_an_endpoint_may_have_and_what_its_upstream_may() {
+    let queue = ", queue: { max_in_flight: 2, max_waiting: 10, timeout: 20s }";
+    for (endpoint, more) in [(", max_connections: 2", ""), ("", queue)] {
+        let (gate, origin) = (Gate::default(), Origin::answering(OK));
+        let held = Origin::behind(&gate);
+        let proxy = before_held(&origin, &held, endpoint, more);
+        let mut client = proxy.client();
+        (0..5).for_each(|_| assert_eq!(client.get("/").status(), 200));
+        proxy.metrics_when(|metrics| dropped(metrics, "busy") == 3);
+        held.wait_for(2);
+        gate.open();
+        let metrics = proxy.metrics_when(|metrics| sent(metrics, "answered") == 2);
+        assert_eq!((held.requests().len(), sent(&metrics, "failed")), (2, 0));
+        client.get("/");
+        proxy.metrics_when(|metrics| sent(metrics, "answered") == 3);
+    }
+}
+
+#[test]
+fn what_copies_come_to_is_not_held_against_an_endpoint_that_serves_a_route() {
+    let (origin, next) = (
+        Origin::answering(OK),
+        Origin::start(|visit| {
+            while let Some(request) = visit.request() {
+                let copy = request.header("x-tillgate-mirror").is_some();
+                let unwell = b"HTTP/1.1 503 Unwell\r\ncontent-length: 0\r\n\r\n";
+                visit.send(if copy { &unwell[..] } else { OK });
+            }
+        }),
+    );
+    let other = Origin::answering(OK);
+    let proxy = Yaml::before(&[&origin])
+        .upstream(&format!("next: {{ strategy: round_robin, endpoints: {} }}", endpoints(&[&next, &other])))
+        .routes(
+            "{ name: all, match: { path_prefix: / }, upstream: shop, mirror: { upstream: next } }, \
+             { name: next, match: { path: /next }, upstream: next }",
+        )
+        .workers(1)
+        .start();
+    let mut client = proxy.client();
+    (0..20).for_each(|_| assert_eq!(client.get("/").status(), 200));
+    proxy.metrics_when(|metrics| sent(metrics, "answered") == 20);
+    assert_eq!(next.requests().len(), 10);
+    (0..2).for_each(|_| assert_eq!(client.get("/next").status(), 200));
+    // What is told of copies has come before this.
+    let told = proxy.endpoints_when("next", |all| all.iter().all(|one| one["requests"] == 1));
+    assert!(told.iter().all(|one| one["samples"] == 1 && one["state"] == "up"), "{told:?}");
 }
