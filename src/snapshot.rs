@@ -106,6 +106,14 @@ pub struct Route {
     pub slo: Option<Duration>,
 }
 
+impl Route {
+    /// Indices of the upstreams that answer: one, or those of the split.
+    pub fn upstreams(&self) -> impl Iterator<Item = usize> {
+        let branches = self.split.iter().flat_map(|split| &split.branches);
+        branches.map(|branch| branch.upstream).chain(self.split.is_none().then_some(self.upstream))
+    }
+}
+
 /// How a route hedges.
 #[derive(Debug, Clone)]
 pub struct Hedged {
@@ -297,7 +305,7 @@ fn build_upstreams(
     let known: HashMap<&str, &Arc<Upstream>> =
         previous.iter().flat_map(|snapshot| &snapshot.upstreams).map(|known| (&*known.name, known)).collect();
     let watching = config.routes.iter().filter(|route| route.slo.is_some());
-    let watched: HashSet<&str> = watching.map(|route| route.upstream.as_str()).collect();
+    let watched: HashSet<&str> = watching.flat_map(config::Route::upstreams).collect();
     let (mut built, mut problems) = (Vec::with_capacity(config.upstreams.len()), Vec::new());
     for upstream in &config.upstreams {
         match addresses(upstream, resolve) {

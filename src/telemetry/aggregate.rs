@@ -127,7 +127,7 @@ pub struct Figures {
     places: HashMap<Id, (usize, usize)>,
     /// Pools that are not to wait for the next tick; each once.
     alarmed: Vec<usize>,
-    /// By route with a target for its latency: its upstream.
+    /// By route with a target for its latency and without a split: its upstream.
     watched: HashMap<Id, usize>,
 }
 
@@ -183,16 +183,28 @@ impl Figures {
 
     fn follow_admission(&mut self, snapshot: &Snapshot, now: Instant) {
         let pools = self.pools.iter_mut().zip(&snapshot.upstreams);
-        let mut known: HashMap<Id, Target> =
-            pools.flat_map(|(pool, upstream)| pool.admitting.follow(upstream)).collect();
+        let known: Vec<HashMap<Id, Target>> =
+            pools.map(|(pool, upstream)| pool.admitting.follow(upstream).collect()).collect();
         self.watched.clear();
         for route in &snapshot.routes {
             let Some(slo) = route.slo else { continue };
-            let target = known.remove(&route.id).filter(|known| known.slo() == slo);
-            let target = target.unwrap_or_else(|| Target::new(slo, now));
-            self.pools[route.upstream].admitting.watch(route, target);
-            self.watched.insert(route.id, route.upstream);
+            for upstream in route.upstreams() {
+                let target = known[upstream].get(&route.id).copied().filter(|known| known.slo() == slo);
+                let target = target.unwrap_or_else(|| Target::new(slo, now));
+                self.pools[upstream].admitting.watch(route, target);
+            }
+            if route.split.is_none() {
+                self.watched.insert(route.id, route.upstream);
+            }
         }
+    }
+
+    /// The upstream whose doing it is how long a request took: that of its endpoint; of one that got none, the only one
+    /// of its route. What waited in vain before one of several is told by that one's queue.
+    fn judged(&self, record: &Record) -> Option<(Id, usize)> {
+        let route = record.route?;
+        let pool = record.endpoint.and_then(|id| self.places.get(&id)).map(|(pool, _)| *pool);
+        Some((route, pool.or_else(|| self.watched.get(&route).copied())?))
     }
 
     /// An endpoint gets requests again from `now` on: it begins its slow start, if it has one, and the workers know of it
@@ -237,7 +249,7 @@ impl Figures {
         if let Some(&(pool, at)) = record.endpoint.and_then(|id| self.places.get(&id)) {
             self.pools[pool].endpoints[at].add(record);
         }
-        if let Some((route, pool)) = record.route.and_then(|id| Some((id, *self.watched.get(&id)?))) {
+        if let Some((route, pool)) = self.judged(record) {
             self.pools[pool].admitting.add(route, record);
         }
         match record.route.map(|id| self.routes.get_mut(&id)) {

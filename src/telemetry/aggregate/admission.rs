@@ -124,3 +124,44 @@ fn took(record: &Record) -> Option<Option<Duration>> {
         ) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Figures;
+    use super::*;
+    use crate::config;
+    use crate::snapshot::Snapshot;
+    use crate::telemetry::recorder::Batch;
+
+    fn snapshot() -> Snapshot {
+        let text = "listeners: { web: { address: \"127.0.0.1:0\" } }\n\
+                    upstreams: { shop: { endpoints: [\"127.0.0.1:1\"] }, canary: { endpoints: [\"127.0.0.1:2\"] } }\n\
+                    routes: [ { slo: 100ms, split: [ { upstream: shop, weight: 9 }, { upstream: canary, weight: 1 } ] } ]\n";
+        let config = config::parse("shop.yaml", text, &|_| None).expect("a good config").config;
+        crate::snapshot::build(config, None, None, &|_, _| Ok(vec![])).expect("nothing to resolve")
+    }
+
+    fn answered(snapshot: &Snapshot, upstream: usize, took: Duration) -> Vec<Record> {
+        let endpoint = snapshot.upstreams[upstream].endpoints[0].id;
+        let mut record = Record::new(Id::next());
+        (record.route, record.endpoint) = (Some(snapshot.routes[0].id), Some(endpoint));
+        (record.status, record.latency) = (200, Some(took));
+        vec![record; 200]
+    }
+
+    #[test]
+    fn a_slow_branch_of_a_split_sheds_its_own_requests_and_no_others() {
+        let (snapshot, start) = (snapshot(), Instant::now());
+        let mut figures = Figures::default();
+        figures.follow(&snapshot, start);
+        let mut records = answered(&snapshot, 0, Duration::from_millis(10));
+        records.extend(answered(&snapshot, 1, Duration::from_secs(1)));
+        let batch = Batch { records, samples: vec![], retries: vec![], hedging: vec![], lost: 0 };
+        figures.absorb(&batch, start);
+        figures.publish(&snapshot, start + Duration::from_secs(2));
+        let [shop, canary] = [0, 1].map(|at: usize| &snapshot.upstreams[at]);
+        assert!(shop.has_admission() && canary.has_admission());
+        assert_eq!(shop.admission.shares(), Shares::ALL);
+        assert!(canary.admission.shares().sheddable < 1.0);
+    }
+}
