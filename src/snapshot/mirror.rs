@@ -137,9 +137,7 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
-    use crate::config;
+    use super::*;
 
     /// The endpoints of the mirror's upstream that get copies. Names lead to these addresses.
     fn copied(upstreams: &str, route: &str, names: &[(&str, &[&str])]) -> Vec<String> {
