@@ -105,6 +105,7 @@ fn idle(count: u16) -> Vec<Candidate> {
         .map(|port| Candidate {
             address: SocketAddr::from(([127, 0, 0, 1], 7000 + port)),
             weight: 1 + u32::from(port % 3),
+            backup: false,
             state: Arc::new(EndpointState::new(epoch)),
         })
         .collect()

@@ -380,6 +380,7 @@ fn build_upstream(
     let candidate = |endpoint: &Endpoint| Candidate {
         address: endpoint.address,
         weight: endpoint.weight,
+        backup: endpoint.backup,
         state: state(endpoint),
     };
     let upstream = Upstream {

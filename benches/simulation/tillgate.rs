@@ -132,5 +132,5 @@ impl Worker {
 
 fn cold(weight: u32, port: u16, now: Instant) -> Candidate {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    Candidate { address, weight, state: Arc::new(EndpointState::new(now)) }
+    Candidate { address, weight, backup: false, state: Arc::new(EndpointState::new(now)) }
 }

@@ -330,6 +330,8 @@ pub struct Candidate {
     pub address: SocketAddr,
     /// Share of the traffic relative to its siblings; 0 gets none.
     pub weight: u32,
+    /// Whether it waits until no other is fit.
+    pub backup: bool,
     /// What all workers share of it.
     pub state: Arc<EndpointState>,
 }

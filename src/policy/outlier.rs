@@ -7,14 +7,14 @@
 //! Runs where scores are worked out, ten times a second; workers only see the obstacle in the endpoint's state.
 
 mod counts;
-mod limit;
 mod sign;
+mod tally;
 mod watch;
 
 use std::time::{Duration, Instant};
 
-use self::limit::Room;
 pub use self::sign::Sign;
+use self::tally::{Group, Tally};
 pub use self::watch::Ejection;
 use self::watch::Watch;
 use super::endpoint::{Candidate, Obstacle};
@@ -136,8 +136,9 @@ impl Outliers {
             quiet &= !watch.is_ejected() && !watch.is_suspect(&settings, now);
         }
         if !quiet {
-            self.return_due(&settings, candidates, &mut changes, now);
-            self.eject_due(&settings, candidates, &mut changes, now);
+            let mut tally = Tally::of(&self.watches, candidates);
+            self.return_due(&settings, candidates, &mut tally, &mut changes, now);
+            self.eject_due(&settings, candidates, &mut tally, &mut changes, now);
         }
         changes
     }
@@ -157,37 +158,27 @@ impl Outliers {
         self.not_enforced
     }
 
+    /// Brings back what is out and whose time is over, and what its pool can no longer do without: the others may have been
+    /// drained, removed, or found unhealthy meanwhile. First those whose time ends first.
     fn return_due(
         &mut self,
         settings: &OutlierDetection,
         candidates: &[Candidate],
+        tally: &mut Tally,
         changes: &mut Vec<Change>,
         now: Instant,
     ) {
-        while let Some(at) = self.next_return(settings, candidates, now) {
-            self.bring_back(at, candidates, now);
-            changes.push(Change::Returned(at));
+        let out = |(at, watch): (usize, &Watch)| Some((watch.ejection()?.until, at));
+        let mut ejected: Vec<(Instant, usize)> = self.watches.iter().enumerate().filter_map(out).collect();
+        ejected.sort_unstable();
+        for (until, at) in ejected {
+            if until <= now || tally.needs(&candidates[at], settings.max_ejected_percent) {
+                tally.remove(&self.watches[at], &candidates[at]);
+                self.bring_back(at, candidates, now);
+                tally.add(&self.watches[at], &candidates[at]);
+                changes.push(Change::Returned(at));
+            }
         }
-    }
-
-    /// Of those that are out, the one whose time ends first, if it is over, or if its pool can no longer do without it: its
-    /// siblings may have been drained, removed, or found unhealthy meanwhile.
-    fn next_return(
-        &self,
-        settings: &OutlierDetection,
-        candidates: &[Candidate],
-        now: Instant,
-    ) -> Option<usize> {
-        let room = Room::of(candidates);
-        let ejected = self.watches.iter().enumerate().filter_map(|(at, watch)| {
-            let until = watch.ejection()?.until;
-            let is_needed = room.needs(&candidates[at]);
-            Some((at, until, is_needed))
-        });
-        let due = ejected.filter(|(_, until, is_needed)| {
-            *until <= now || (*is_needed && room.is_overdrawn(settings.max_ejected_percent))
-        });
-        due.min_by_key(|(_, until, _)| *until).map(|(at, ..)| at)
     }
 
     fn bring_back(&mut self, at: usize, candidates: &[Candidate], now: Instant) {
@@ -200,6 +191,7 @@ impl Outliers {
         &mut self,
         settings: &OutlierDetection,
         candidates: &[Candidate],
+        tally: &mut Tally,
         changes: &mut Vec<Change>,
         now: Instant,
     ) {
@@ -207,56 +199,46 @@ impl Outliers {
         let mut suspects: Vec<usize> = all.filter(|&at| self.watches[at].is_suspect(settings, now)).collect();
         suspects.sort_by_key(|&at| std::cmp::Reverse(self.watches[at].badness()));
         for at in suspects {
-            let Some(cause) = self.cause(at, settings, candidates, now) else { continue };
-            if Room::of(candidates).allows(settings.max_ejected_percent) {
-                let length = self.watches[at].eject(cause, settings, now);
-                candidates[at].state.obstruct(Obstacle::Ejected, true);
+            let (watch, candidate) = (&mut self.watches[at], &candidates[at]);
+            let Some(cause) = cause(watch, candidate, settings, tally, now) else { continue };
+            if tally.allows(watch, candidate, settings.max_ejected_percent) {
+                tally.remove(watch, candidate);
+                let length = watch.eject(cause, settings, now);
+                candidate.state.obstruct(Obstacle::Ejected, true);
+                tally.add(watch, candidate);
                 changes.push(Change::Ejected(at, cause, length));
-            } else if self.watches[at].withhold(settings.interval, now) {
+            } else if watch.withhold(settings.interval, now) {
                 self.not_enforced = self.not_enforced.saturating_add(1);
             }
         }
     }
+}
 
-    /// Why this one is to be ejected: what is against it, and does not hold for the others as well.
-    fn cause(
-        &self,
-        at: usize,
-        settings: &OutlierDetection,
-        candidates: &[Candidate],
-        now: Instant,
-    ) -> Option<Cause> {
-        if !limit::is_in_service(&candidates[at]) {
-            return None;
-        }
-        let watch = &self.watches[at];
-        Cause::ALL.into_iter().filter(|cause| watch.shows(*cause, settings, now)).find(|cause| match cause {
-            Cause::ConsecutiveFailures | Cause::FailedReturn => self.another_works(at, candidates),
-            Cause::FailurePercent => self.fails_more_than_others(at, candidates),
-            // A tail is a multiple of the pool's as it is.
-            Cause::Latency => true,
-        })
+/// Why this one is to be ejected: what is against it, and does not hold as well for those that would have its requests.
+fn cause(
+    watch: &Watch,
+    candidate: &Candidate,
+    settings: &OutlierDetection,
+    tally: &Tally,
+    now: Instant,
+) -> Option<Cause> {
+    if !tally::is_in_service(candidate) {
+        return None;
     }
+    let heirs = tally.heirs(watch, candidate);
+    Cause::ALL.into_iter().filter(|cause| watch.shows(*cause, settings, now)).find(|cause| match cause {
+        Cause::ConsecutiveFailures | Cause::FailedReturn => heirs.working > 0,
+        Cause::FailurePercent => fails_more_than(watch, &heirs),
+        // A tail is a multiple of the pool's as it is.
+        Cause::Latency => true,
+    })
+}
 
-    /// Whether one that is in service has not failed last.
-    fn another_works(&self, at: usize, candidates: &[Candidate]) -> bool {
-        self.others(at, candidates).any(|watch| watch.in_a_row() == 0)
-    }
-
-    fn fails_more_than_others(&self, at: usize, candidates: &[Candidate]) -> bool {
-        let (own, own_failed) = self.watches[at].requests();
-        let others = self.others(at, candidates).map(Watch::requests);
-        let (all, failed) = others
-            .fold((0, 0), |(all, failed), (more, bad)| (all + u64::from(more), failed + u64::from(bad)));
-        u64::from(own_failed) * all >= WORSE * failed * u64::from(own)
-    }
-
-    fn others(&self, at: usize, candidates: &[Candidate]) -> impl Iterator<Item = &Watch> {
-        let all = self.watches.iter().zip(candidates).enumerate();
-        let others =
-            all.filter(move |(other, (_, candidate))| *other != at && limit::is_in_service(candidate));
-        others.map(|(_, (watch, _))| watch)
-    }
+/// Whether its share of failures is so much larger. Of those that were never asked nothing is known.
+fn fails_more_than(watch: &Watch, others: &Group) -> bool {
+    let (requests, failed) = watch.requests();
+    let is_worse = u64::from(failed) * others.requests >= WORSE * others.failed * u64::from(requests);
+    others.requests > 0 && is_worse
 }
 
 /// Where nothing is looked for, nothing is counted either.

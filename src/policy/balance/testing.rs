@@ -32,6 +32,7 @@ pub(super) fn candidates(weights: &[u32]) -> Vec<Candidate> {
         .map(|(port, &weight)| Candidate {
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             weight,
+            backup: false,
             state: Arc::new(EndpointState::new(epoch)),
         })
         .collect()

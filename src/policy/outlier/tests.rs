@@ -19,6 +19,7 @@ fn candidates(count: u16, now: Instant) -> Vec<Candidate> {
     let candidate = |port| Candidate {
         address: ([127, 0, 0, 1], port).into(),
         weight: 1,
+        backup: false,
         state: Arc::new(EndpointState::new(now)),
     };
     (0..count).map(candidate).collect()
@@ -72,9 +73,9 @@ impl Rig {
         self.candidates[endpoint].state.obstruct(obstacle, true);
     }
 
-    /// Fails an endpoint until it is out, and waits until it is back. How long it was out.
+    /// Fails an endpoint until it is out while another one answers, and waits until it is back. How long it was out.
     fn eject_and_return(&mut self, endpoint: usize) -> Duration {
-        self.see(endpoint, 5, Bad);
+        self.see(usize::from(endpoint == 0), 1, Good).see(endpoint, 5, Bad);
         let changes = self.tick();
         let [Change::Ejected(at, _, length)] = changes[..] else { panic!("{changes:?}") };
         assert_eq!(at, endpoint);
@@ -99,6 +100,7 @@ fn secs(seconds: u64) -> Duration {
 fn five_failures_in_a_row_eject_at_the_next_tick_and_four_do_not() {
     let mut pool = Rig::of(3);
     assert_eq!(pool.see(0, 4, Bad).see(0, 1, Good).see(0, 4, Bad).tick(), []);
+    pool.see(1, 1, Good);
     assert_eq!(pool.see(0, 1, Bad).tick(), [Change::Ejected(0, Cause::ConsecutiveFailures, secs(10))]);
     assert_eq!(pool.out(), [0]);
     let out = pool.outliers.ejection(0).expect("it is out");
@@ -109,7 +111,7 @@ fn five_failures_in_a_row_eject_at_the_next_tick_and_four_do_not() {
 #[test]
 fn an_ejection_ends_on_time_without_a_request() {
     let mut pool = Rig::of(2);
-    pool.see(0, 5, Bad).tick();
+    pool.see(1, 1, Good).see(0, 5, Bad).tick();
     assert_eq!(pool.seconds(9), []);
     assert_eq!(pool.seconds(1), [Change::Returned(0)]);
     assert_eq!(pool.out(), [0; 0]);
@@ -144,7 +146,7 @@ fn failures_older_than_the_interval_do_not_count() {
     let mut pool = Rig::of(2);
     pool.see(0, 10, Error).see(1, 50, Good).seconds(11);
     assert_eq!(pool.see(0, 10, Good).seconds(11), []);
-    assert_eq!(pool.see(0, 10, Error).see(0, 10, Good).seconds(1).len(), 1);
+    assert_eq!(pool.see(1, 50, Good).see(0, 10, Error).see(0, 10, Good).seconds(1).len(), 1);
 }
 
 #[test]
@@ -194,7 +196,7 @@ fn answers_that_break_off_count_once_and_as_failures() {
 #[test]
 fn a_pool_of_two_loses_one_and_a_pool_of_one_none() {
     let mut pool = Rig::with(2, OutlierDetection { max_ejected_percent: 1, ..defaults() });
-    assert_eq!(pool.see(0, 9, Bad).tick().len(), 1);
+    assert_eq!(pool.see(1, 1, Good).see(0, 9, Bad).tick().len(), 1);
     assert_eq!(pool.see(1, 9, Bad).seconds(5), []);
     assert_eq!(pool.out(), [0]);
     let mut single = Rig::of(1);
@@ -218,7 +220,7 @@ fn no_more_than_half_go_the_worst_first_and_the_rest_is_counted() {
 #[test]
 fn with_nothing_allowed_it_only_counts() {
     let mut pool = Rig::with(4, OutlierDetection { max_ejected_percent: 0, ..defaults() });
-    assert_eq!(pool.see(0, 5, Bad).seconds(1), []);
+    assert_eq!(pool.see(1, 1, Good).see(0, 5, Bad).seconds(1), []);
     assert_eq!((pool.outliers.not_enforced(), pool.out()), (1, vec![]));
 }
 
@@ -243,13 +245,13 @@ fn those_that_are_unhealthy_or_drained_leave_less_to_eject() {
 #[test]
 fn what_is_out_returns_when_nothing_else_is_left() {
     let mut pool = Rig::of(3);
-    pool.see(0, 5, Bad).tick();
+    pool.see(1, 1, Good).see(0, 5, Bad).tick();
     pool.obstruct(1, Obstacle::Drained);
     assert_eq!(pool.tick(), [], "one of two may be out");
     pool.obstruct(2, Obstacle::Unhealthy);
     assert_eq!(pool.tick(), [Change::Returned(0)]);
     let mut pool = Rig::of(4);
-    pool.see(0, 6, Bad).see(1, 5, Bad).tick();
+    pool.see(2, 1, Good).see(0, 6, Bad).see(1, 5, Bad).tick();
     assert_eq!(pool.out(), [0, 1]);
     pool.obstruct(3, Obstacle::Drained);
     assert_eq!(pool.tick().len(), 1, "one of three may be out");
@@ -284,9 +286,11 @@ fn good_behaviour_is_forgiven_one_ejection_for_each_stretch_as_long() {
 fn after_its_return_one_failure_before_a_success_is_enough() {
     let mut pool = Rig::of(2);
     pool.eject_and_return(0);
+    pool.see(1, 1, Good);
     assert_eq!(pool.see(0, 1, Bad).tick(), [Change::Ejected(0, Cause::FailedReturn, secs(20))]);
     pool.seconds(20);
     assert_eq!(pool.see(0, 1, Good).see(0, 4, Bad).tick(), []);
+    pool.see(1, 1, Good);
     assert_eq!(pool.see(0, 1, Bad).tick(), [Change::Ejected(0, Cause::ConsecutiveFailures, secs(40))]);
 }
 
@@ -295,6 +299,7 @@ fn what_began_before_its_return_says_nothing_of_it_now() {
     let mut pool = Rig::of(2);
     let before = pool.now;
     pool.eject_and_return(0);
+    pool.see(1, 1, Good);
     (0..9).for_each(|_| pool.outliers.learn(0, Bad, before, pool.now));
     assert_eq!(pool.tick(), []);
     pool.outliers.learn(0, Good, before, pool.now);
@@ -304,7 +309,7 @@ fn what_began_before_its_return_says_nothing_of_it_now() {
 #[test]
 fn what_it_does_while_it_is_out_is_not_held_against_it() {
     let mut pool = Rig::of(2);
-    pool.see(0, 5, Bad).tick();
+    pool.see(1, 1, Good).see(0, 5, Bad).tick();
     pool.see(0, 50, Bad).seconds(10);
     assert_eq!(pool.out(), [0; 0]);
     assert_eq!(pool.seconds(1), []);
@@ -337,7 +342,7 @@ fn a_tail_too_far_from_the_pools_for_a_whole_interval_ejects_if_asked_for() {
 #[test]
 fn a_passed_health_check_ends_an_ejection_at_the_next_tick() {
     let mut pool = Rig::of(2);
-    pool.see(0, 5, Bad).tick();
+    pool.see(1, 1, Good).see(0, 5, Bad).tick();
     pool.outliers.end(0, pool.now);
     pool.outliers.end(1, pool.now);
     assert_eq!(pool.tick(), [Change::Returned(0)]);
@@ -346,7 +351,7 @@ fn a_passed_health_check_ends_an_ejection_at_the_next_tick() {
 #[test]
 fn an_ejection_outlives_a_reload_and_ends_when_detection_is_turned_off() {
     let mut pool = Rig::of(3);
-    pool.see(1, 5, Bad).tick();
+    pool.see(2, 1, Good).see(1, 5, Bad).tick();
     // The first is gone, and there is a new one behind.
     pool.candidates.remove(0);
     pool.candidates.extend(candidates(1, pool.now));
@@ -369,5 +374,101 @@ fn what_is_not_looked_for_ejects_nobody() {
     let share = OutlierDetection { consecutive_failures: None, ..defaults() };
     let mut pool = Rig::with(2, share);
     pool.see(0, 20, Bad).see(1, 20, Good).seconds(11);
-    assert_eq!(pool.see(0, 1, Bad).seconds(1), [], "on trial, but nothing is counted in a row");
+    assert_eq!(
+        pool.see(1, 1, Good).see(0, 1, Bad).seconds(1),
+        [],
+        "on trial, but nothing is counted in a row"
+    );
+}
+
+/// The second half are backups.
+fn with_backups(own: u16, settings: OutlierDetection) -> Rig {
+    let mut pool = Rig::with(own * 2, settings);
+    pool.candidates[own.into()..].iter_mut().for_each(|candidate| candidate.backup = true);
+    pool
+}
+
+#[test]
+fn an_endpoint_that_was_never_asked_does_not_count_as_one_that_works() {
+    let mut pool = Rig::of(3);
+    pool.see(0, 30, Bad).see(1, 30, Bad);
+    assert_eq!(pool.seconds(5), [], "neither in a row nor by its share");
+    pool.see(2, 1, Good).see(0, 1, Bad);
+    assert_eq!(pool.tick().len(), 1);
+    let mut pool = Rig::of(2);
+    pool.see(1, 1, Good).seconds(11);
+    assert_eq!(pool.see(0, 30, Bad).seconds(1), [], "what it did before the interval is no proof");
+}
+
+#[test]
+fn backups_that_wait_neither_prove_that_others_do_worse_nor_make_room() {
+    let mut pool = with_backups(2, defaults());
+    pool.see(0, 6, Bad).see(1, 5, Bad);
+    assert_eq!(pool.seconds(5), [], "both fail alike");
+    pool.see(2, 50, Good);
+    assert_eq!(pool.tick(), [], "a backup that answers retries does not change that");
+    pool.see(1, 1, Good).see(0, 1, Bad);
+    assert_eq!(pool.tick(), [Change::Ejected(0, Cause::ConsecutiveFailures, secs(10))]);
+    pool.see(1, 9, Bad).see(3, 1, Good);
+    assert_eq!(pool.seconds(5), [], "half of two are out, not one of four");
+}
+
+#[test]
+fn the_last_goes_if_a_backup_that_answers_takes_over_and_stays_out_for_its_time() {
+    let mut pool = with_backups(1, defaults());
+    assert_eq!(pool.see(0, 9, Bad).seconds(5), [], "nobody has tried the backup");
+    assert_eq!(pool.see(1, 1, Good).tick().len(), 1);
+    assert_eq!(pool.see(1, 99, Bad).seconds(9), [], "nobody is there for the last backup");
+    assert_eq!(pool.seconds(1), [Change::Returned(0)]);
+    pool.see(1, 1, Good).see(0, 1, Bad).tick();
+    pool.obstruct(1, Obstacle::Unhealthy);
+    assert_eq!(pool.tick(), [Change::Returned(0)], "nothing else is left");
+}
+
+#[test]
+fn of_the_backups_that_serve_the_one_that_does_worse_is_ejected() {
+    let mut pool = with_backups(2, defaults());
+    pool.obstruct(0, Obstacle::Unhealthy);
+    pool.obstruct(1, Obstacle::Unhealthy);
+    pool.see(2, 5, Bad).see(3, 5, Good);
+    assert_eq!(pool.tick(), [Change::Ejected(2, Cause::ConsecutiveFailures, secs(10))]);
+}
+
+/// What a tick takes at best: what a busy machine adds only makes it longer.
+fn tick_time(endpoints: u16, prepare: impl Fn(&mut Rig)) -> Duration {
+    let time = |_| {
+        let mut pool = Rig::of(endpoints);
+        prepare(&mut pool);
+        let began = Instant::now();
+        pool.tick();
+        began.elapsed()
+    };
+    (0..5).map(time).min().unwrap_or_default()
+}
+
+#[test]
+fn a_tick_over_twenty_times_the_endpoints_takes_about_twenty_times_as_long_however_many_fail() {
+    let all_fail = |pool: &mut Rig| {
+        for at in 0..pool.tails.len() {
+            pool.see(at, 20, Bad);
+        }
+    };
+    let half_fails = |pool: &mut Rig| {
+        for at in 0..pool.tails.len() {
+            pool.see(at, 20, if at % 2 == 0 { Bad } else { Good });
+        }
+    };
+    let half_returns = |pool: &mut Rig| {
+        half_fails(pool);
+        pool.tick();
+        pool.now += secs(10);
+    };
+    takes_about_twenty_times_as_long("all fail", all_fail);
+    takes_about_twenty_times_as_long("half fails", half_fails);
+    takes_about_twenty_times_as_long("half returns", half_returns);
+}
+
+fn takes_about_twenty_times_as_long(what: &str, prepare: impl Fn(&mut Rig)) {
+    let (few, many) = (tick_time(500, &prepare), tick_time(10_000, &prepare));
+    assert!(many < few * 120, "{what}: {few:?} for 500 and {many:?} for 10,000");
 }

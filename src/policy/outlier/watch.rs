@@ -63,9 +63,9 @@ impl Watch {
         self
     }
 
-    /// Failures since the last success.
-    pub(super) fn in_a_row(&self) -> u32 {
-        self.in_a_row
+    /// Whether it has answered within the interval, and not failed since: one that nobody asks proves nothing.
+    pub(super) fn works(&self) -> bool {
+        self.in_a_row == 0 && self.requests().0 > 0
     }
 
     /// Requests within the interval, and those of them that failed.

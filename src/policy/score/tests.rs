@@ -71,6 +71,7 @@ fn candidates(count: u16, epoch: Instant) -> Vec<Candidate> {
     let candidate = |port| Candidate {
         address: ([127, 0, 0, 1], port).into(),
         weight: 1,
+        backup: false,
         state: Arc::new(EndpointState::new(epoch)),
     };
     (7000..7000 + count).map(candidate).collect()

@@ -93,9 +93,9 @@ mod tests {
         crate::snapshot::build(config, None, None, &|_, _| Ok(vec![])).expect("nothing to resolve")
     }
 
-    fn failures(endpoint: Id, route: u32, count: usize, now: Instant) -> Batch {
-        let learned = score::Sample { route, latency: None, outcome: Outcome::Failure };
-        let sample = Sample { endpoint, learned, sign: Sign::Bad, began: now };
+    fn tries(endpoint: Id, (outcome, sign): (Outcome, Sign), count: usize, now: Instant) -> Batch {
+        let learned = score::Sample { route: 0, latency: None, outcome };
+        let sample = Sample { endpoint, learned, sign, began: now };
         Batch { records: vec![], samples: vec![sample; count], retries: vec![], hedging: vec![], lost: 0 }
     }
 
@@ -105,8 +105,9 @@ mod tests {
         let mut figures = Figures::default();
         figures.follow(&snapshot, now);
         let upstream = &snapshot.upstreams[0];
+        figures.absorb(&tries(upstream.endpoints[0].id, (Outcome::Success, Sign::Good), 1, now), now);
         let mut fail = |count| {
-            let batch = failures(upstream.endpoints[1].id, snapshot.routes[0].id.number(), count, now);
+            let batch = tries(upstream.endpoints[1].id, (Outcome::Failure, Sign::Bad), count, now);
             figures.absorb(&batch, now);
             figures.answer_alarms(&snapshot, now);
             upstream.state(1).standing().ejected
