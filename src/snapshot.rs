@@ -125,6 +125,9 @@ pub struct Override {
     pub balancer: Arc<Balancer>,
 }
 
+/// A pool of so many endpoints decides anew at each verdict; a larger one once per tick.
+const REOPENED_AT_ONCE: usize = 64;
+
 /// A named group of equivalent endpoints.
 #[derive(Debug)]
 pub struct Upstream {
@@ -145,6 +148,8 @@ pub struct Upstream {
     /// Whether a route to it has a target for its p99.
     watched: bool,
     panics: AtomicBool,
+    /// Whether something has become known since the last decision, which the next tick is to take anew.
+    due: AtomicBool,
 }
 
 impl Upstream {
@@ -165,6 +170,8 @@ impl Upstream {
 
     /// Works out which endpoints get requests from what is known against them, and lets every worker know.
     pub fn reopen(&self) {
+        // Before anything is read: what becomes known meanwhile makes it due again.
+        self.due.swap(false, Ordering::Acquire);
         let candidates = self.balancer.candidates();
         let member = |(endpoint, candidate): (&Endpoint, &Candidate)| Member {
             standing: candidate.state.standing(),
@@ -184,6 +191,22 @@ impl Upstream {
                 "health counts again"
             };
             tracing::warn!(upstream = &*self.name, "{what}");
+        }
+    }
+
+    /// Reopens at once or, as that goes through all endpoints and thousands may change together, at the next tick.
+    pub fn reopen_soon(&self) {
+        if self.endpoints.len() <= REOPENED_AT_ONCE {
+            self.reopen()
+        } else {
+            self.due.store(true, Ordering::Release)
+        }
+    }
+
+    /// Reopens if that has been put off. For each tick.
+    pub fn reopen_if_due(&self) {
+        if self.due.load(Ordering::Acquire) {
+            self.reopen();
         }
     }
 
@@ -396,6 +419,7 @@ fn build_upstream(
         ),
         watched,
         panics: AtomicBool::new(known.is_some_and(|known| known.panics())),
+        due: AtomicBool::new(false),
         config: config.clone(),
     };
     upstream.reopen();

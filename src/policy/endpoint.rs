@@ -271,6 +271,11 @@ impl EndpointState {
         self.parts.each_ref().map(|part| f32::from_bits(part.load(Relaxed)))
     }
 
+    /// It gets requests again: the share of picks that may consider it, until the next score.
+    pub fn begin_slowly(&self, ramp: f32) {
+        self.ramp.store(ramp.to_bits(), Relaxed);
+    }
+
     /// Makes the aggregator's latest score the one that workers pick by.
     pub fn publish(&self, score: Score) {
         self.factor.store(score.factor.to_bits(), Relaxed);

@@ -20,7 +20,7 @@ mod usual;
 use std::time::{Duration, Instant};
 
 use self::probe::Probe;
-use self::reading::{Common, Reading};
+use self::reading::{Common, Reading, narrow};
 pub use self::record::EndpointRecord;
 use self::usual::Usual;
 use super::endpoint::Candidate;
@@ -190,9 +190,12 @@ impl Pool {
     }
 
     /// An endpoint gets requests again after a time without: its slow start begins at once, and not at its first success,
-    /// or it would be given everything until then.
-    pub fn returns(&mut self, endpoint: usize, now: Instant) {
-        self.endpoints[endpoint].warm_since = Some(now);
+    /// or it would be given everything until then. How far it has come, which the workers are to know before they may pick
+    /// it.
+    pub fn returns(&mut self, endpoint: usize, now: Instant) -> f32 {
+        let record = &mut self.endpoints[endpoint];
+        record.warm_since = Some(now);
+        narrow(record.ramp(self.settings.slow_start, now))
     }
 
     /// Scores every endpoint and tells the workers, who read it in the states of `candidates`.

@@ -173,6 +173,7 @@ impl Figures {
     pub fn publish(&mut self, snapshot: &Snapshot, now: Instant) {
         for (pool, upstream) in self.pools.iter_mut().zip(&snapshot.upstreams) {
             pool.publish(upstream, now);
+            upstream.reopen_if_due();
             upstream.budget.fade();
             if upstream.has_admission() {
                 pool.admitting.tick(upstream, now);
@@ -196,11 +197,16 @@ impl Figures {
     }
 
     /// An endpoint gets requests again from `now` on: it begins its slow start, if it has one, and the workers know of it
-    /// before they may pick it.
+    /// before they may pick it. To be called before its obstacle goes.
     pub fn returns(&mut self, upstream: &Upstream, endpoint: usize, now: Instant) {
         if let Some(&(pool, at)) = self.places.get(&upstream.endpoints[endpoint].id) {
             self.pools[pool].returns(upstream, at, now);
         }
+    }
+
+    /// Where an endpoint stands in the snapshot followed: the index of its upstream, and its own in there.
+    pub fn place(&self, endpoint: Id) -> Option<(usize, usize)> {
+        self.places.get(&endpoint).copied()
     }
 
     fn follow_routes(&mut self, snapshot: &Snapshot) {
@@ -318,8 +324,11 @@ impl PoolFigures {
     fn returns(&mut self, upstream: &Upstream, at: usize, now: Instant) {
         if upstream.config.slow_start.is_some() {
             self.sampled = true;
-            self.recent.returns(at, now);
-            self.publish(upstream, now);
+            // No more than its own word: all scores, for each of thousands that return at once, would be their square, and
+            // would let the penalties of the others fade.
+            let ramp = self.recent.returns(at, now);
+            upstream.state(at).begin_slowly(ramp);
+            self.endpoints[at].score.get_or_insert_default().ramp = ramp;
         }
     }
 

@@ -75,7 +75,7 @@ impl EndpointRecord {
 
     /// Slow start begins at the first success; until then it gets one request at a time, and has to. One that was out gets
     /// few under every strategy, until a success tells that it is worth more.
-    fn ramp(&self, slow_start: Option<Duration>, now: Instant) -> f64 {
+    pub(super) fn ramp(&self, slow_start: Option<Duration>, now: Instant) -> f64 {
         if self.on_trial {
             return LEAST_RAMP;
         }
@@ -178,6 +178,6 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 /// Latencies and rates are bounded, so that every part of a score lies well within an `f32`.
 #[expect(clippy::cast_possible_truncation, reason = "rounds; nothing here is near f32's range")]
-fn narrow(value: f64) -> f32 {
+pub(super) fn narrow(value: f64) -> f32 {
     value as f32
 }

@@ -100,17 +100,90 @@ fn tell(target: &Target, is_healthy: bool, why: &str) {
 
 /// Lets the pool in force know. A snapshot that is being built learns of it when it takes effect.
 fn act(context: &Context, target: &Target, is_healthy: bool) {
+    let mut figures = context.figures.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((pool, index)) = figures.place(target.id) else { return };
     let snapshot = context.snapshots.load();
-    let Some(upstream) = snapshot.upstreams.iter().find(|upstream| upstream.name == target.upstream) else {
-        return;
-    };
-    let Some(index) = upstream.endpoints.iter().position(|endpoint| endpoint.id == target.id) else { return };
-    upstream.state(index).obstruct(Obstacle::Unhealthy, !is_healthy);
+    let is_it =
+        |upstream: &&Arc<Upstream>| upstream.endpoints.get(index).is_some_and(|one| one.id == target.id);
+    // A snapshot is followed just before it is in force.
+    let Some(upstream) = snapshot.upstreams.get(pool).filter(is_it) else { return };
     if is_healthy {
-        let mut figures = context.figures.lock().unwrap_or_else(PoisonError::into_inner);
         let now = std::time::Instant::now();
         figures.returns(upstream, index, now);
         figures.passed_health_check(target.id, now);
     }
-    upstream.reopen();
+    upstream.state(index).obstruct(Obstacle::Unhealthy, !is_healthy);
+    upstream.reopen_soon();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::policy::availability::Access;
+    use crate::policy::score::Outcome;
+
+    /// A pool of so many that are checked, with a slow start.
+    fn context(endpoints: usize) -> Context {
+        let endpoints: Vec<String> = (1..=endpoints).map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+        let text = format!(
+            "listeners: {{ web: {{ address: \"127.0.0.1:0\" }} }}\n\
+             upstreams: {{ shop: {{ endpoints: [{}], slow_start: 10s, health_check: {{ path: / }} }} }}\n\
+             routes: [ {{ upstream: shop }} ]\n",
+            endpoints.join(", ")
+        );
+        let config = config::parse("shop.yaml", &text, &|_| None).expect("a good config").config;
+        let snapshot = crate::snapshot::build(config, None, None, &|_, _| Ok(vec![])).expect("no names");
+        let context = Context {
+            snapshots: Arc::new(ArcSwap::from_pointee(snapshot)),
+            figures: aggregate::Shared::default(),
+            records: Records::default(),
+            permits: Arc::new(Semaphore::new(1)),
+        };
+        let figures = Arc::clone(&context.figures);
+        figures.lock().expect("whole").follow(&context.snapshots.load(), std::time::Instant::now());
+        context
+    }
+
+    /// What is found of one endpoint.
+    fn find(context: &Context, index: usize, is_healthy: bool) {
+        let upstream = Arc::clone(&context.snapshots.load().upstreams[0]);
+        let config = upstream.config.health_check.clone().map(Arc::new).expect("it is checked");
+        let target = Target::new(&upstream, &upstream.endpoints[index], config);
+        act(context, &target, is_healthy);
+    }
+
+    fn tick(context: &Context) {
+        let mut figures = context.figures.lock().expect("whole");
+        figures.publish(&context.snapshots.load(), std::time::Instant::now());
+    }
+
+    #[test]
+    fn a_small_pool_acts_on_a_verdict_at_once_and_a_large_one_once_per_tick() {
+        for (endpoints, at_once) in [(4, true), (64, true), (65, false), (1000, false)] {
+            let context = context(endpoints);
+            let upstream = Arc::clone(&context.snapshots.load().upstreams[0]);
+            let open = || upstream.state(1).gives(Access::Open);
+            for is_healthy in [false, true] {
+                find(&context, 1, is_healthy);
+                assert_eq!(open() == is_healthy, at_once, "{endpoints}");
+                tick(&context);
+                assert_eq!(open(), is_healthy, "{endpoints}");
+            }
+        }
+    }
+
+    #[test]
+    fn thirty_that_recover_together_leave_the_penalty_of_a_dead_one() {
+        let context = context(32);
+        let upstream = Arc::clone(&context.snapshots.load().upstreams[0]);
+        (0..9).for_each(|_| upstream.state(31).observe(Outcome::Failure));
+        (0..30).for_each(|index| find(&context, index, false));
+        (0..30).for_each(|index| find(&context, index, true));
+        assert_eq!(upstream.state(31).penalty(), 128, "it fades with time, not with the others' checks");
+        let ramps = [0, 29, 30].map(|index| upstream.state(index).ramp());
+        assert_eq!(ramps, [0.1, 0.1, 1.0], "they begin slowly before the next tick");
+        tick(&context);
+        assert_eq!(upstream.state(31).penalty(), 112);
+    }
 }
