@@ -176,7 +176,7 @@ impl Upstream {
         for (candidate, access) in candidates.iter().zip(decision.access) {
             candidate.state.allow(access);
         }
-        self.admission.hold(self.capacity());
+        self.admission.hold(self.capacity(), self.closed());
         if self.panics.swap(decision.panic, Ordering::Relaxed) != decision.panic {
             let what = if decision.panic {
                 "too few endpoints are fit: health is ignored"
@@ -212,7 +212,7 @@ impl Upstream {
             self.state(index).bound(endpoint.max_connections);
         }
         self.admission.bound(bounds(&self.config));
-        self.admission.hold(self.capacity());
+        self.admission.hold(self.capacity(), self.closed());
     }
 
     /// What its endpoints have room for, if each of those that get requests has a bound.
@@ -225,6 +225,12 @@ impl Upstream {
             .try_fold(0, |sum, state| add(sum, state.most()))?;
         // Nobody is there to wait for.
         (sum > 0).then_some(sum)
+    }
+
+    /// The endpoints that get nothing new. Spare ones do: what they have is of what the upstream may have.
+    fn closed(&self) -> Vec<Arc<EndpointState>> {
+        let states = self.balancer.candidates().iter().map(|candidate| &candidate.state);
+        states.filter(|state| !state.gives(Access::Spare)).cloned().collect()
     }
 
     /// The live state of an endpoint.

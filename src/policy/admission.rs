@@ -15,6 +15,10 @@
 //! - A seat is woken only through the waker that its worker left there before it looked at the counter.
 //!
 //! What the waiting costs otherwise (limits that were raised) the control thread sees ten times a second.
+//!
+//! What is stuck at an endpoint that gets nothing more ([`Admission::hold`]) takes no room from the others: the limit
+//! is higher by that, counted anew whenever a permit is taken. A request leaves its endpoint before it gives its permit
+//! back, and who takes one reads the permits before the endpoints, so that an end is never seen as room at the others.
 
 mod line;
 mod tally;
@@ -32,6 +36,8 @@ use atomic_waker::AtomicWaker;
 
 pub use self::line::{Key, Line, Rank};
 pub use self::tally::{BOUNDS_MS, Tally};
+use super::availability::Access;
+use super::endpoint::EndpointState;
 use super::overload::Shares;
 
 /// No bound.
@@ -64,6 +70,10 @@ pub struct Admission {
     adaptive: AtomicU32,
     /// What the endpoints have room for.
     capacity: AtomicU32,
+    /// Whether any is in `closed`: else nobody looks there.
+    some_closed: AtomicBool,
+    /// The endpoints that get nothing more, or only what sticks to them.
+    closed: ArcSwap<Vec<Arc<EndpointState>>>,
     /// Since the last look of the control thread nobody waited for a moment.
     emptied: AtomicBool,
     standing: AtomicBool,
@@ -94,7 +104,7 @@ impl Seat {
 /// What the control thread sees of an upstream ten times a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
-    /// Requests in flight now.
+    /// Requests in flight now at endpoints that take requests.
     pub in_flight: u32,
     /// Requests that wait now.
     pub waiting: u32,
@@ -114,6 +124,8 @@ impl Admission {
             most_waiting: AtomicU32::new(bounds.waiting),
             adaptive: AtomicU32::new(ANY),
             capacity: AtomicU32::new(ANY),
+            some_closed: AtomicBool::new(false),
+            closed: ArcSwap::default(),
             emptied: AtomicBool::new(true),
             standing: AtomicBool::new(false),
             refused: AtomicU32::new(0),
@@ -137,9 +149,13 @@ impl Admission {
         self.pass_on();
     }
 
-    /// What the endpoints have room for; `None` for any number.
-    pub fn hold(&self, capacity: Option<u32>) {
+    /// What the endpoints that take requests have room for; `None` for any number. What is in flight at the others,
+    /// `closed`, comes on top of every limit: it may be stuck there, and whoever waits for it to end waits for nothing.
+    pub fn hold(&self, capacity: Option<u32>, closed: Vec<Arc<EndpointState>>) {
         self.capacity.store(capacity.unwrap_or(ANY), Relaxed);
+        let some_closed = !closed.is_empty();
+        self.closed.store(Arc::new(closed));
+        self.some_closed.store(some_closed, SeqCst);
         self.pass_on();
     }
 
@@ -192,9 +208,9 @@ impl Admission {
 
     /// Takes a permit, to be given back by [`Self::release`].
     pub fn take(&self) -> bool {
-        let most = self.most();
-        let more = |count: u32| (count < most).then(|| count + 1);
-        self.in_flight.fetch_update(SeqCst, Relaxed, more).is_ok()
+        // The limit after the count, see above.
+        let more = |count: u32| (count < self.most()).then(|| count + 1);
+        self.in_flight.fetch_update(SeqCst, SeqCst, more).is_ok()
     }
 
     /// Gives a permit back.
@@ -272,7 +288,8 @@ impl Admission {
         let standing = !self.emptied.swap(false, Relaxed) && waiting > 0;
         self.standing.store(standing, Relaxed);
         self.pass_on();
-        Look { in_flight: self.in_flight(), waiting, standing, refused: self.refused.swap(0, Relaxed) }
+        let in_flight = self.in_flight().saturating_sub(self.stuck(ANY));
+        Look { in_flight, waiting, standing, refused: self.refused.swap(0, Relaxed) }
     }
 
     #[cold]
@@ -290,7 +307,20 @@ impl Admission {
 
     fn most(&self) -> u32 {
         let most = self.most_in_flight.load(Relaxed).min(self.adaptive.load(Relaxed));
-        most.min(self.capacity.load(Relaxed))
+        let most = most.min(self.capacity.load(Relaxed));
+        if self.some_closed.load(Relaxed) { most.saturating_add(self.stuck(most)) } else { most }
+    }
+
+    /// What is in flight at endpoints that are not open. Those that are drained still get what sticks to them: that
+    /// counts up to `most`, or it would have no bound at all.
+    #[cold]
+    fn stuck(&self, most: u32) -> u32 {
+        let (mut draining, mut closed) = (0_u32, 0_u32);
+        for state in self.closed.load().iter() {
+            let sum = if state.gives(Access::Draining) { &mut draining } else { &mut closed };
+            *sum = sum.saturating_add(state.in_flight());
+        }
+        closed.saturating_add(draining.min(most))
     }
 }
 

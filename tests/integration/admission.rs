@@ -1,5 +1,6 @@
 //! What an upstream lets in, lets wait and turns away.
 
+mod closed;
 mod overload;
 mod priorities;
 mod reloads;

@@ -58,9 +58,8 @@ fn failed(response: &Message, reason: &str, sent: &str) {
 /// Two endpoints in turn: requests 1, 3, 5 begin at the first.
 fn in_turn(first: SocketAddr, second: SocketAddr, route: &str) -> Proxy {
     // Each gets its turns, whatever it answers.
-    let shop = format!(
-        "strategy: round_robin, outlier_detection: off, endpoints: [\"{first}\", \"{second}\"]"
-    );
+    let shop =
+        format!("strategy: round_robin, outlier_detection: off, endpoints: [\"{first}\", \"{second}\"]");
     Yaml::new(&shop).route(route).workers(1).start()
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::config::Priority::{self, Critical, Normal, Sheddable};
+use crate::policy::endpoint::InFlight;
 
 fn bounds(in_flight: u32, waiting: u32) -> Bounds {
     Bounds { in_flight, waiting }
@@ -58,11 +59,11 @@ fn the_lowest_of_all_limits_counts() {
     let admission = Admission::new(bounds(7, 0), Instant::now());
     assert_eq!(admission.limit(), Some(7));
     admission.adapt(Some(5));
-    admission.hold(Some(6));
+    admission.hold(Some(6), Vec::new());
     assert_eq!(admission.limit(), Some(5));
     admission.adapt(None);
     assert_eq!(admission.limit(), Some(6));
-    admission.hold(None);
+    admission.hold(None, Vec::new());
     admission.bound(Bounds::NONE);
     assert_eq!(admission.limit(), None);
 }
@@ -114,6 +115,45 @@ fn a_limit_that_is_raised_lets_in_who_waits() {
         raise(&admission);
         assert_eq!(bell.rung(), 1);
     }
+}
+
+/// An endpoint with so many requests in flight.
+fn holding(count: usize, access: Access) -> (Arc<EndpointState>, Vec<InFlight>) {
+    let state = Arc::new(EndpointState::new(Instant::now()));
+    state.allow(access);
+    let in_flight = (0..count).map(|_| state.begin()).collect();
+    (state, in_flight)
+}
+
+#[test]
+fn what_is_stuck_at_a_closed_endpoint_takes_no_room_from_the_others() {
+    let admission = Admission::new(bounds(2, 9), Instant::now());
+    let (state, mut stuck) = holding(2, Access::Closed);
+    assert!(admission.enter() && admission.enter() && !admission.enter());
+    let seat = admission.seat();
+    let bell = Bell::at(&seat);
+    waits(&admission, &seat, Normal, 1);
+    admission.hold(None, vec![Arc::clone(&state)]);
+    assert_eq!((admission.limit(), bell.rung()), (Some(4), 1), "who waits is woken");
+    assert_eq!(admission.look().in_flight, 0, "at the others");
+    assert!(admission.take() && admission.take() && !admission.take());
+    drop(stuck.pop());
+    admission.release();
+    assert!(!admission.take(), "an end there is no room at the others");
+    admission.hold(None, Vec::new());
+    assert_eq!(admission.limit(), Some(2));
+}
+
+#[test]
+fn what_sticks_to_a_drained_endpoint_doubles_the_limit_at_most() {
+    let admission = Admission::new(bounds(2, 9), Instant::now());
+    let (draining, mut sticks) = holding(1, Access::Draining);
+    admission.hold(None, vec![Arc::clone(&draining)]);
+    assert_eq!(admission.limit(), Some(3));
+    sticks.extend((0..5).map(|_| draining.begin()));
+    assert_eq!(admission.limit(), Some(4));
+    draining.allow(Access::Closed);
+    assert_eq!(admission.limit(), Some(8), "nothing more comes");
 }
 
 #[test]
