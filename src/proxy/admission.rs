@@ -26,7 +26,7 @@ use super::send::request_body;
 use super::told::Told;
 use crate::config::Priority;
 use crate::net::timers::Timer;
-use crate::policy::admission::{Admission, Key, Line, Rank, Seat};
+use crate::policy::admission::{Admission, Key, Line, Seat};
 use crate::policy::reason::{Reason, Sent};
 use crate::snapshot::Route;
 
@@ -238,8 +238,7 @@ impl Queue {
     }
 
     fn tell(&self) {
-        let rank: Rank = self.line.borrow().rank(self.shared.is_standing());
-        self.shared.tell(&self.seat, rank);
+        self.shared.tell(&self.seat, &self.line.borrow());
     }
 }
 
