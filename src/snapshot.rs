@@ -449,9 +449,11 @@ fn build_upstream(
 
 /// Without a queue nobody waits.
 fn bounds(config: &config::Upstream) -> Bounds {
-    config
-        .queue
-        .map_or(Bounds::NONE, |queue| Bounds { in_flight: queue.max_in_flight, waiting: queue.max_waiting })
+    config.queue.map_or(Bounds::NONE, |queue| Bounds {
+        in_flight: queue.max_in_flight,
+        waiting: queue.max_waiting,
+        wait: queue.timeout,
+    })
 }
 
 /// What is costly about a balancer is taken over from the one before where it is the same.

@@ -29,7 +29,7 @@ use std::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use atomic_waker::AtomicWaker;
@@ -42,6 +42,8 @@ use super::overload::Shares;
 
 /// No bound.
 const ANY: u32 = u32::MAX;
+/// Later than anybody.
+const NOBODY: u64 = u64::MAX;
 
 /// What an upstream may have in flight and waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +52,13 @@ pub struct Bounds {
     pub in_flight: u32,
     /// Requests that wait over all workers.
     pub waiting: u32,
+    /// How long each of them waits.
+    pub wait: Duration,
 }
 
 impl Bounds {
     /// None.
-    pub const NONE: Self = Self { in_flight: ANY, waiting: 0 };
+    pub const NONE: Self = Self { in_flight: ANY, waiting: 0, wait: Duration::ZERO };
 }
 
 /// The admission of one upstream; outlives a reload.
@@ -66,6 +70,8 @@ pub struct Admission {
     /// As configured.
     most_in_flight: AtomicU32,
     most_waiting: AtomicU32,
+    /// Microseconds.
+    longest_wait: AtomicU64,
     /// What the latency allows.
     adaptive: AtomicU32,
     /// What the endpoints have room for.
@@ -76,6 +82,7 @@ pub struct Admission {
     closed: ArcSwap<Vec<Arc<EndpointState>>>,
     /// Since the last look of the control thread nobody waited for a moment.
     emptied: AtomicBool,
+    /// At that look.
     standing: AtomicBool,
     /// Requests turned away for want of room since that look.
     refused: AtomicU32,
@@ -91,6 +98,8 @@ pub struct Admission {
 pub struct Seat {
     /// The [`Rank`] of who is next there.
     next: AtomicU64,
+    /// When the one came who has waited there the longest; [`NOBODY`] if nobody has.
+    oldest: AtomicU64,
     waker: AtomicWaker,
 }
 
@@ -109,6 +118,9 @@ pub struct Look {
     /// Requests that wait now.
     pub waiting: u32,
     /// Whether somebody has waited all the time since the last look.
+    pub lasting: bool,
+    /// Whether the queue has used up more than half of what it may: of its places, or of the time of who has waited the
+    /// longest. Until then everybody in it is still served in time.
     pub standing: bool,
     /// Requests that were turned away since then for want of room.
     pub refused: u32,
@@ -122,6 +134,7 @@ impl Admission {
             waiting: AtomicU32::new(0),
             most_in_flight: AtomicU32::new(bounds.in_flight),
             most_waiting: AtomicU32::new(bounds.waiting),
+            longest_wait: AtomicU64::new(micros(bounds.wait)),
             adaptive: AtomicU32::new(ANY),
             capacity: AtomicU32::new(ANY),
             some_closed: AtomicBool::new(false),
@@ -140,6 +153,7 @@ impl Admission {
     pub fn bound(&self, bounds: Bounds) {
         self.most_in_flight.store(bounds.in_flight, Relaxed);
         self.most_waiting.store(bounds.waiting, Relaxed);
+        self.longest_wait.store(micros(bounds.wait), Relaxed);
         self.wake_all();
     }
 
@@ -190,14 +204,14 @@ impl Admission {
         &self.tally
     }
 
-    /// Whether those who wait have not become fewer than one for some time: the last to come is then served first.
+    /// Whether the queue has used up more than half of what it may: the last to come is then served first.
     pub fn is_standing(&self) -> bool {
         self.standing.load(Relaxed)
     }
 
     /// A moment as lines count it.
     pub fn micros(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.born).as_micros()).unwrap_or(u64::MAX)
+        micros(now.saturating_duration_since(self.born))
     }
 
     /// Takes a permit if nobody waits for it, to be given back by [`Self::release`].
@@ -245,7 +259,8 @@ impl Admission {
 
     /// A place for the line of one worker. Not on the path of a request.
     pub fn seat(&self) -> Arc<Seat> {
-        let seat = Arc::new(Seat { next: AtomicU64::new(Rank::NOBODY.0), waker: AtomicWaker::new() });
+        let (next, oldest) = (AtomicU64::new(Rank::NOBODY.0), AtomicU64::new(NOBODY));
+        let seat = Arc::new(Seat { next, oldest, waker: AtomicWaker::new() });
         self.seats.rcu(|seats| seats.iter().chain([&seat]).cloned().collect::<Vec<_>>());
         seat
     }
@@ -258,9 +273,10 @@ impl Admission {
         self.pass_on();
     }
 
-    /// Who is next in the line of a seat.
-    pub fn tell(&self, seat: &Seat, next: Rank) {
-        seat.next.store(next.0, SeqCst);
+    /// Who is next in the line of a seat, and who has waited there the longest.
+    pub fn tell<T>(&self, seat: &Seat, line: &Line<T>) {
+        seat.oldest.store(line.oldest().unwrap_or(NOBODY), Relaxed);
+        seat.next.store(line.rank(self.is_standing()).0, SeqCst);
     }
 
     /// Whether nobody elsewhere is more urgent than who is next in the line of a seat. Else that one is woken, if there
@@ -283,13 +299,24 @@ impl Admission {
     }
 
     /// What has happened since the last look. Wakes whoever may have been overlooked, too.
-    pub fn look(&self) -> Look {
+    pub fn look(&self, now: Instant) -> Look {
         let waiting = self.waiting.load(SeqCst);
-        let standing = !self.emptied.swap(false, Relaxed) && waiting > 0;
+        let lasting = !self.emptied.swap(false, Relaxed) && waiting > 0;
+        let standing = lasting && (self.is_half_full(waiting) || self.is_half_late(now));
         self.standing.store(standing, Relaxed);
         self.pass_on();
         let in_flight = self.in_flight().saturating_sub(self.stuck(ANY));
-        Look { in_flight, waiting, standing, refused: self.refused.swap(0, Relaxed) }
+        Look { in_flight, waiting, lasting, standing, refused: self.refused.swap(0, Relaxed) }
+    }
+
+    fn is_half_full(&self, waiting: u32) -> bool {
+        waiting > self.most_waiting.load(Relaxed) / 2
+    }
+
+    fn is_half_late(&self, now: Instant) -> bool {
+        let seats = self.seats.load();
+        let oldest = seats.iter().map(|seat| seat.oldest.load(Relaxed)).min().unwrap_or(NOBODY);
+        self.micros(now).saturating_sub(oldest) > self.longest_wait.load(Relaxed) / 2
     }
 
     #[cold]
@@ -322,6 +349,10 @@ impl Admission {
         }
         closed.saturating_add(draining.min(most))
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What share of its requests an upstream takes when it has more to do than it can: the sheddable go first, then the
 //! normal ones, and the critical never.
 //!
-//! Two signs say that it is too much. A queue that has not been empty for a tenth of a second and does not become
-//! shorter: requests come faster than they leave (queuing time, not response time, is what tells overload from slow
+//! Two signs say that it is too much. A queue that does not become shorter: when it has not been empty for a tenth of a
+//! second, the sheddable make it shorter; when it has used up half of the places or of the time that it may, so do the
+//! normal, and not before, since a queue within its limits is what it is for (queuing time, not response time, is what tells overload from slow
 //! work: H. Zhou et al., "Overload Control for Scaling WeChat Microservices" (DAGOR), SoCC 2018). And a route that
 //! misses the target of its p99. The shares then shrink by a part of themselves and grow by steps as soon as neither
 //! sign is left (AIMD, as DAGOR's admission level), so that they settle around what the upstream can do instead of
@@ -14,7 +15,7 @@ mod target;
 
 pub use target::Target;
 
-/// A tick of a standing queue takes this part away.
+/// A tick of such a queue takes this part away.
 const LESS: f32 = 0.1;
 /// A missed target takes this part away, once a [`Target`]'s round.
 const LESS_FOR_TARGET: f32 = 0.25;
@@ -72,6 +73,8 @@ fn steps(share: f32) -> u16 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Signs {
     /// Whether somebody has waited all the time since the last tick.
+    pub lasting: bool,
+    /// Whether the queue has used up half of what it may as well.
     pub standing: bool,
     /// Requests that wait.
     pub waiting: u32,
@@ -101,10 +104,10 @@ impl Overload {
     pub fn tick(&mut self, signs: Signs) -> Shares {
         let before = std::mem::replace(&mut self.waited, signs.waiting);
         let shrinks = (signs.waiting as f32) < before as f32 * SHRINKS;
-        if (signs.standing && !shrinks) || (signs.refused > 0 && !signs.standing) {
+        if (signs.standing && !shrinks) || (signs.refused > 0 && !signs.lasting) {
             self.shrink();
-        } else if !signs.standing && signs.refused == 0 && !signs.misses {
-            self.grow();
+        } else if !signs.standing && signs.refused == 0 {
+            self.settle(signs, shrinks);
         }
         if let Some(missed) = signs.missed {
             self.shrink_for(missed);
@@ -117,12 +120,19 @@ impl Overload {
         self.shares
     }
 
+    /// The sheddable first, then the normal.
     fn shrink(&mut self) {
         let Shares { normal, sheddable } = &mut self.shares;
-        let share = if *sheddable > 0.0 { sheddable } else { normal };
-        *share *= 1.0 - LESS;
-        if *share < NOTHING {
-            *share = 0.0;
+        shrink(if *sheddable > 0.0 { sheddable } else { normal });
+    }
+
+    /// A queue within its limits takes the sheddable only, and gives back what it took of the normal.
+    fn settle(&mut self, signs: Signs, shrinks: bool) {
+        if signs.lasting && !shrinks {
+            shrink(&mut self.shares.sheddable);
+        }
+        if !signs.misses && (!signs.lasting || self.shares.normal < 1.0) {
+            self.grow();
         }
     }
 
@@ -142,6 +152,13 @@ impl Overload {
         let Shares { normal, sheddable } = &mut self.shares;
         let share = if *normal < 1.0 { normal } else { sheddable };
         *share = (*share + MORE).min(1.0);
+    }
+}
+
+fn shrink(share: &mut f32) {
+    *share *= 1.0 - LESS;
+    if *share < NOTHING {
+        *share = 0.0;
     }
 }
 

@@ -26,7 +26,7 @@ use super::send::request_body;
 use super::told::Told;
 use crate::config::Priority;
 use crate::net::timers::Timer;
-use crate::policy::admission::{Admission, Key, Line, Rank, Seat};
+use crate::policy::admission::{Admission, Key, Line, Seat};
 use crate::policy::overload::Shares;
 use crate::policy::reason::{Reason, Sent};
 use crate::snapshot::Route;
@@ -260,8 +260,7 @@ impl Queue {
     }
 
     fn tell(&self) {
-        let rank: Rank = self.line.borrow().rank(self.shared.is_standing());
-        self.shared.tell(&self.seat, rank);
+        self.shared.tell(&self.seat, &self.line.borrow());
     }
 }
 
@@ -321,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_second_copy_has_a_permit_of_its_own_and_none_while_anybody_waits_or_is_shed() {
-        let bounds = Bounds { in_flight: 1, waiting: 1 };
+        let bounds = Bounds { in_flight: 1, waiting: 1, wait: Duration::from_secs(1) };
         let shared = Arc::new(Admission::new(bounds, Instant::now()));
         let queue = Queue::new(&shared, None);
         let permit = queue.enter_beside();

@@ -1,7 +1,7 @@
 //! Who of one worker waits for a permit of one upstream, and in which order they get it.
 //!
-//! The more important first. Among equals the first to come while the line is calm. When it has not been empty for some
-//! time, the last to come: it is the one whose client still waits, and to serve the oldest first would make everybody
+//! The more important first. Among equals the first to come while the line is calm. When many have waited for long, the
+//! last to come: it is the one whose client still waits, and to serve the oldest first would make everybody
 //! wait the longest (adaptive LIFO with CoDel's sign of a standing queue: B. Maurer, "Fail at Scale", ACM Queue 13(8),
 //! 2015; K. Nichols, V. Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012).
 
@@ -68,6 +68,12 @@ impl<T> Line<T> {
     pub fn rank(&self, last_first: bool) -> Rank {
         let next = self.next_key(last_first);
         next.map_or(Rank::NOBODY, |(priority, came)| Rank::new(priority, came, last_first))
+    }
+
+    /// When the one came who has waited the longest, of whatever class.
+    pub fn oldest(&self) -> Option<u64> {
+        let first = |of: Priority| self.places.range((of, 0)..=(of, u64::MAX)).next();
+        Priority::ALL.into_iter().filter_map(first).map(|(&(_, came), _)| came).min()
     }
 
     /// Takes out the one who is last, if it is less important than `priority`.
@@ -137,6 +143,14 @@ mod tests {
         let (first, _) = (line.push(Normal, 5, "a"), line.push(Normal, 5, "b"));
         assert_eq!((line.remove(first), line.remove(first)), (Some("a"), None));
         assert_eq!((line.next(false), line.next(false), line.is_empty()), (Some("b"), None, true));
+    }
+
+    #[test]
+    fn the_oldest_is_found_in_whichever_class_it_waits() {
+        let mut line = line(&[(Sheddable, "s"), (Normal, "n")]);
+        line.push(Critical, 7, "c");
+        assert_eq!(line.oldest(), Some(1));
+        assert_eq!(std::iter::from_fn(|| line.next(false).map(|_| line.oldest())).last(), Some(None));
     }
 
     #[test]

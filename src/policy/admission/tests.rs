@@ -9,7 +9,7 @@ use crate::config::Priority::{self, Critical, Normal, Sheddable};
 use crate::policy::endpoint::InFlight;
 
 fn bounds(in_flight: u32, waiting: u32) -> Bounds {
-    Bounds { in_flight, waiting }
+    Bounds { in_flight, waiting, wait: Duration::from_secs(1) }
 }
 
 /// Counts how often it is woken.
@@ -38,7 +38,7 @@ fn waits(admission: &Admission, seat: &Seat, priority: Priority, came: u64) -> L
     assert!(admission.join());
     let mut line = Line::default();
     line.push(priority, came, ());
-    admission.tell(seat, line.rank(false));
+    admission.tell(seat, &line);
     line
 }
 
@@ -94,7 +94,7 @@ fn who_leaves_while_there_is_room_wakes_the_next() {
     admission.release();
     assert_eq!(bells[0].rung(), 1);
     // The client of the first has gone meanwhile.
-    admission.tell(&seats[0], Rank::NOBODY);
+    admission.tell(&seats[0], &Line::<()>::default());
     admission.leave();
     admission.pass_on();
     assert_eq!(bells[1].rung(), 1);
@@ -135,7 +135,7 @@ fn what_is_stuck_at_a_closed_endpoint_takes_no_room_from_the_others() {
     waits(&admission, &seat, Normal, 1);
     admission.hold(None, vec![Arc::clone(&state)]);
     assert_eq!((admission.limit(), bell.rung()), (Some(4), 1), "who waits is woken");
-    assert_eq!(admission.look().in_flight, 0, "at the others");
+    assert_eq!(admission.look(Instant::now()).in_flight, 0, "at the others");
     assert!(admission.take() && admission.take() && !admission.take());
     drop(stuck.pop());
     admission.release();
@@ -157,26 +157,54 @@ fn what_sticks_to_a_drained_endpoint_doubles_the_limit_at_most() {
 }
 
 #[test]
-fn a_queue_stands_when_it_was_not_empty_from_one_look_to_the_next() {
-    let admission = Admission::new(bounds(0, 9), Instant::now());
-    let standing = || admission.look().standing;
-    assert!(!standing());
+fn a_queue_lasts_when_it_was_not_empty_from_one_look_to_the_next() {
+    let now = Instant::now();
+    let admission = Admission::new(bounds(0, 9), now);
+    let lasting = || admission.look(now).lasting;
+    assert!(!lasting());
     assert!(admission.join());
-    assert!(!standing(), "it was empty before");
+    assert!(!lasting(), "it was empty before");
     assert!(admission.join());
-    assert!(standing() && admission.is_standing());
+    assert!(lasting());
     admission.leave();
-    assert!(standing());
+    assert!(lasting());
     admission.leave();
     assert!(admission.join());
-    assert!(!standing(), "it was empty for a moment");
+    assert!(!lasting(), "it was empty for a moment");
+}
+
+#[test]
+fn a_queue_stands_when_more_than_half_of_its_places_are_taken() {
+    let now = Instant::now();
+    let admission = Admission::new(bounds(0, 4), now);
+    let standing = || admission.look(now).standing;
+    assert!(admission.join() && admission.join() && !standing());
+    assert!(!standing(), "half");
+    assert!(admission.join() && standing() && admission.is_standing());
+    admission.leave();
+    assert!(!standing() && !admission.is_standing());
+}
+
+#[test]
+fn a_queue_stands_when_somebody_has_waited_for_more_than_half_of_the_time() {
+    let start = Instant::now();
+    let admission = Admission::new(bounds(0, 9), start);
+    let seats = [(); 2].map(|()| admission.seat());
+    let standing = |millis| admission.look(start + Duration::from_millis(millis)).standing;
+    let _old = waits(&admission, &seats[0], Sheddable, 100_000);
+    let _young = waits(&admission, &seats[1], Critical, 500_000);
+    assert!(!standing(200) && !standing(600));
+    assert!(standing(601));
+    admission.tell(&seats[0], &Line::<()>::default());
+    assert!(!standing(602), "the other has not");
 }
 
 #[test]
 fn the_refused_are_told_once() {
-    let admission = Admission::new(Bounds::NONE, Instant::now());
+    let now = Instant::now();
+    let admission = Admission::new(Bounds::NONE, now);
     admission.refuse();
-    assert_eq!((admission.look().refused, admission.look().refused), (1, 0));
+    assert_eq!((admission.look(now).refused, admission.look(now).refused), (1, 0));
 }
 
 /// One worker as a thread: a line of its own, and a sleep until it is woken.
@@ -201,7 +229,7 @@ impl Worker {
     }
 
     fn tell(&self) {
-        self.admission.tell(&self.seat, self.line.rank(false));
+        self.admission.tell(&self.seat, &self.line);
     }
 
     /// As the line of `proxy::admission` does it. How many got a permit.

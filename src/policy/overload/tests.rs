@@ -3,7 +3,7 @@
 use super::*;
 
 fn signs(standing: bool, waiting: u32) -> Signs {
-    Signs { standing, waiting, ..Signs::default() }
+    Signs { lasting: standing, standing, waiting, ..Signs::default() }
 }
 
 fn after(ticks: usize, overload: &mut Overload, signs: Signs) -> Shares {
@@ -40,6 +40,15 @@ fn when_the_load_goes_everything_is_back_within_ten_seconds_the_normal_first() {
 }
 
 #[test]
+fn a_queue_within_its_limits_sheds_the_sheddable_only_and_gives_the_normal_back() {
+    let lasting = Signs { standing: false, ..signs(true, 16) };
+    let mut overload = Overload::default();
+    assert_eq!(after(200, &mut overload, lasting), Shares { normal: 1.0, sheddable: 0.0 });
+    after(200, &mut overload, signs(true, 100));
+    assert_eq!(after(60, &mut overload, lasting), Shares { normal: 1.0, sheddable: 0.0 });
+}
+
+#[test]
 fn a_queue_that_becomes_shorter_is_left_to_do_so() {
     let mut overload = Overload::default();
     overload.tick(signs(true, 1000));
@@ -73,7 +82,7 @@ fn a_missed_target_never_sheds_what_is_more_important_and_never_everything() {
 fn a_target_does_not_give_back_what_the_queue_took() {
     let mut overload = Overload::default();
     after(200, &mut overload, signs(true, 100));
-    let missed = Signs { missed: Some(Priority::Critical), misses: true, standing: true, ..Signs::default() };
+    let missed = Signs { missed: Some(Priority::Critical), misses: true, ..signs(true, 100) };
     assert_eq!(overload.tick(missed), Shares { normal: 0.0, sheddable: 0.0 });
 }
 

@@ -58,12 +58,13 @@ impl Admitting {
 
     /// Puts in force what follows from it.
     pub(super) fn tick(&mut self, upstream: &Upstream, now: Instant) {
-        let look = upstream.admission.look();
+        let look = upstream.admission.look(now);
         if let Some(gradient) = &mut self.gradient {
             upstream.admission.adapt(Some(gradient.tick(look.in_flight, now)));
         }
         let missed = self.judge(now);
         let shares = self.overload.tick(Signs {
+            lasting: look.lasting,
             standing: look.standing,
             waiting: look.waiting,
             refused: look.refused,

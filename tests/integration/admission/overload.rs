@@ -118,6 +118,41 @@ fn at_three_times_the_capacity_checkout_keeps_its_tail_and_browsing_is_shed() {
     assert_eq!(proxy.get("/products").status(), 200);
 }
 
+/// So many clients at once, each asking again when it is answered. What they were not answered 200 for.
+fn failures(proxy: &Proxy, count: usize, lasts: Duration) -> Vec<String> {
+    let start = Instant::now();
+    let one = || {
+        let (mut client, mut failures) = (proxy.client(), Vec::new());
+        while start.elapsed() < lasts {
+            let response = client.get("/");
+            if response.status() != 200 {
+                failures.push(response.reason().to_owned());
+            }
+        }
+        failures
+    };
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..count).map(|_| scope.spawn(one)).collect();
+        clients.into_iter().flat_map(|client| client.join().expect("a client")).collect()
+    })
+}
+
+#[test]
+fn a_queue_within_its_limits_fails_nobody() {
+    let origin = Origin::start(|visit| {
+        while visit.request().is_some() {
+            thread::sleep(Duration::from_millis(300));
+            if !visit.send(OK) {
+                return;
+            }
+        }
+    });
+    let proxy = shop(&origin, "queue: { max_in_flight: 4, max_waiting: 100, timeout: 3s }").start();
+    // 16 of 100 wait, for 1.2 of 3 s.
+    assert_eq!(failures(&proxy, 20, Duration::from_secs(6)), [""; 0]);
+    assert_eq!(failures(&proxy, 4, Duration::from_secs(1)), [""; 0], "the load has gone");
+}
+
 #[test]
 fn a_critical_route_that_misses_its_target_sheds_what_matters_less() {
     let origin = Origin::start(|visit| {
