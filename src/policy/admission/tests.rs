@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::config::Priority::{self, Critical, Normal, Sheddable};
+use crate::config::Priority::{Critical, Normal, Sheddable};
 
 fn bounds(in_flight: u32, waiting: u32) -> Bounds {
     Bounds { in_flight, waiting }
@@ -37,7 +37,7 @@ fn waits(admission: &Admission, seat: &Seat, priority: Priority, came: u64) -> L
     assert!(admission.join());
     let mut line = Line::default();
     line.push(priority, came, ());
-    admission.tell(seat, line.rank(false));
+    admission.tell(seat, &line);
     line
 }
 
@@ -93,10 +93,29 @@ fn who_leaves_while_there_is_room_wakes_the_next() {
     admission.release();
     assert_eq!(bells[0].rung(), 1);
     // The client of the first has gone meanwhile.
-    admission.tell(&seats[0], Rank::NOBODY);
+    admission.tell(&seats[0], &Line::<()>::default());
     admission.leave();
     admission.pass_on();
     assert_eq!(bells[1].rung(), 1);
+}
+
+#[test]
+fn the_least_important_of_all_workers_is_asked_to_make_room_once() {
+    let admission = Admission::new(bounds(1, 2), Instant::now());
+    assert!(admission.enter());
+    let seats = [(); 2].map(|()| admission.seat());
+    let bells = seats.each_ref().map(|seat| Bell::at(seat));
+    waits(&admission, &seats[0], Normal, 1);
+    waits(&admission, &seats[1], Sheddable, 2);
+    assert!(!admission.displace(Sheddable) && !admission.is_crowded());
+    assert!(admission.displace(Normal), "the sheddable one is asked");
+    assert!(!admission.displace(Normal), "and makes room for one only");
+    assert!(admission.displace(Critical), "the normal one is asked");
+    assert!(!admission.displace(Critical) && admission.is_crowded());
+    assert_eq!((admission.waiting(), bells.each_ref().map(|bell| bell.rung())), (4, [1, 1]));
+    let asked = |seat: &Seat| [Critical, Normal, Sheddable].map(|class| seat.asked(class));
+    assert_eq!(seats.each_ref().map(|seat| asked(seat)), [[0, 1, 0], [0, 0, 1]]);
+    assert_eq!(seats.each_ref().map(|seat| asked(seat)), [[0; 3]; 2]);
 }
 
 #[test]
@@ -161,7 +180,7 @@ impl Worker {
     }
 
     fn tell(&self) {
-        self.admission.tell(&self.seat, self.line.rank(false));
+        self.admission.tell(&self.seat, &self.line);
     }
 
     /// As the line of `proxy::admission` does it. How many got a permit.
