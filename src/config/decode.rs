@@ -73,6 +73,7 @@ fn file(root: Value<'_>) -> Option<Config> {
         cookie::check(root.cx, &upstreams, &routes);
         mirror::check(root.cx, &upstreams, &routes);
         hedge::warn(root.cx, &upstreams, &routes);
+        rate_limit::warn(root.cx, &routes);
     }
     config.listeners = listeners?;
     config.upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();

@@ -15,13 +15,22 @@ pub struct RateLimit {
     pub rate: Rate,
     /// What a key that was quiet may do at once, 1 to 1,000,000. Default: the number in `rate`.
     pub burst: NonZeroU32,
-    /// Keys that are told apart at a time, 1024 to 1,048,576, at 32 bytes each. Default 65,536.
+    /// Keys that are told apart at a time, 1024 to 1,048,576, at 32 bytes each (40 of a header or a cookie, see
+    /// [`Self::newcomers`]). Default 65,536.
     pub max_keys: u32,
 }
 
 impl RateLimit {
     /// The default of `max_keys`.
     pub const MAX_KEYS: u32 = 65_536;
+
+    /// Addresses by which keys are counted that there is no room for; none where the keys are addresses.
+    pub fn newcomers(&self) -> u32 {
+        match self.key {
+            RateKey::ClientIp => 0,
+            RateKey::Header(_) | RateKey::Cookie(_) => self.max_keys / 4,
+        }
+    }
 }
 
 /// `rate_limit.key`. A request without that header or cookie is counted by its client's address.

@@ -14,6 +14,10 @@
 //!   still room and somebody waits, and wakes the next ([`Admission::pass_on`]).
 //! - A seat is woken only through the waker that its worker left there before it looked at the counter.
 //!
+//! Where as many wait as may, a request takes the place of one that is less important, if there is one on any worker. That
+//! of another worker is asked for ([`Admission::displace`]) and given up when that worker comes to it, so until then more
+//! wait than may: by no more than there are less important ones.
+//!
 //! What the waiting costs otherwise (limits that were raised) the control thread sees ten times a second.
 //!
 //! What is stuck at an endpoint that gets nothing more ([`Admission::hold`]) takes no room from the others: the limit
@@ -39,6 +43,7 @@ pub use self::tally::{BOUNDS_MS, Tally};
 use super::availability::Access;
 use super::endpoint::EndpointState;
 use super::overload::Shares;
+use crate::config::Priority;
 
 /// No bound.
 const ANY: u32 = u32::MAX;
@@ -100,6 +105,10 @@ pub struct Seat {
     next: AtomicU64,
     /// When the one came who has waited there the longest; [`NOBODY`] if nobody has.
     oldest: AtomicU64,
+    /// How many there are of each class.
+    of: [AtomicU32; Priority::ALL.len()],
+    /// How many of each class have been asked to make room.
+    asked: [AtomicU32; Priority::ALL.len()],
     waker: AtomicWaker,
 }
 
@@ -107,6 +116,21 @@ impl Seat {
     /// Whom to wake when there may be room. Left there before the worker looks for it.
     pub fn wakes(&self, waker: &Waker) {
         self.waker.register(waker);
+    }
+
+    /// How many of a class are asked to make room now. Each is told once.
+    pub fn asked(&self, class: Priority) -> u32 {
+        match self.asked[class as usize].load(SeqCst) {
+            0 => 0,
+            _ => self.asked[class as usize].swap(0, SeqCst),
+        }
+    }
+
+    /// Asks one of a class, if not all have been.
+    fn ask(&self, class: Priority) -> bool {
+        let there = self.of[class as usize].load(SeqCst);
+        let more = |asked: u32| (asked < there).then(|| asked + 1);
+        self.asked[class as usize].fetch_update(SeqCst, Relaxed, more).is_ok()
     }
 }
 
@@ -245,6 +269,34 @@ impl Admission {
         before.is_ok()
     }
 
+    /// Takes the place of a less important one that waits on another worker, which is asked to give it up. To be given
+    /// back by [`Self::leave`].
+    #[cold]
+    pub fn displace(&self, priority: Priority) -> bool {
+        let seats = self.seats.load();
+        let classes = Priority::ALL.into_iter().rev().take_while(|class| *class > priority);
+        let mut lesser = classes
+            .flat_map(|class| seats.iter().map(move |seat| (seat, class)))
+            .filter(|(seat, class)| seat.of[*class as usize].load(SeqCst) > 0)
+            .peekable();
+        if lesser.peek().is_none() {
+            return false;
+        }
+        // Counted first: who is asked makes room only while too many wait.
+        self.waiting.fetch_add(1, SeqCst);
+        let asked = lesser.find(|(seat, class)| seat.ask(*class));
+        match asked {
+            Some((seat, _)) => seat.waker.wake(),
+            None => self.leave(),
+        }
+        asked.is_some()
+    }
+
+    /// Whether more wait than may, since some of them have been asked to make room.
+    pub fn is_crowded(&self) -> bool {
+        self.waiting.load(SeqCst) > self.most_waiting.load(Relaxed)
+    }
+
     /// Gives a place back.
     pub fn leave(&self) {
         if self.waiting.fetch_sub(1, SeqCst) == 1 {
@@ -259,8 +311,13 @@ impl Admission {
 
     /// A place for the line of one worker. Not on the path of a request.
     pub fn seat(&self) -> Arc<Seat> {
-        let (next, oldest) = (AtomicU64::new(Rank::NOBODY.0), AtomicU64::new(NOBODY));
-        let seat = Arc::new(Seat { next, oldest, waker: AtomicWaker::new() });
+        let seat = Arc::new(Seat {
+            next: AtomicU64::new(Rank::NOBODY.0),
+            oldest: AtomicU64::new(NOBODY),
+            of: Default::default(),
+            asked: Default::default(),
+            waker: AtomicWaker::new(),
+        });
         self.seats.rcu(|seats| seats.iter().chain([&seat]).cloned().collect::<Vec<_>>());
         seat
     }
@@ -273,9 +330,12 @@ impl Admission {
         self.pass_on();
     }
 
-    /// Who is next in the line of a seat, and who has waited there the longest.
+    /// Who is next in the line of a seat, who has waited there the longest, and who is there.
     pub fn tell<T>(&self, seat: &Seat, line: &Line<T>) {
         seat.oldest.store(line.oldest().unwrap_or(NOBODY), Relaxed);
+        for class in Priority::ALL {
+            seat.of[class as usize].store(line.of(class), SeqCst);
+        }
         seat.next.store(line.rank(self.is_standing()).0, SeqCst);
     }
 

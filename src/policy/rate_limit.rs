@@ -5,9 +5,14 @@
 //! nothing more. A request moves it on by `1 / rate`, and is refused where it lies more than `burst - 1` of these ahead.
 //! So in any stretch of time no more than `burst + rate x time` pass, there is no window at whose border twice as much
 //! would pass, and a key that has been quiet needs no number at all. A request that is refused costs its key nothing.
+//!
+//! Keys that clients make up (of a header, of a cookie) may fill the table. Then one that has no number is counted by its
+//! client's address, in a smaller table beside: the flood shuts out new keys of the addresses that it comes from, and of
+//! no others. It gets through what the table has room for, and as much for each of its addresses as for a key.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 mod keys;
@@ -51,6 +56,9 @@ pub struct Limit {
     config: RateLimit,
     cells: Cells,
     keys: Keys,
+    /// Addresses of clients whose keys found no room. `None` where the keys are addresses.
+    newcomers: Option<Keys>,
+    crowded: AtomicU64,
     /// Seeded, so that nobody can choose a key that falls in with another's.
     hasher: RandomState,
     born: Instant,
@@ -60,7 +68,9 @@ impl Limit {
     /// Nobody has used any of it. `now`: nothing is asked of it earlier.
     pub fn new(config: RateLimit, hasher: RandomState, now: Instant) -> Self {
         let keys = Keys::with_room_for(config.max_keys);
-        Self { cells: Cells::new(&config), keys, hasher, born: now, config }
+        let newcomers = Some(config.newcomers()).filter(|count| *count > 0).map(Keys::with_room_for);
+        let (cells, crowded) = (Cells::new(&config), AtomicU64::new(0));
+        Self { cells, keys, newcomers, crowded, hasher, born: now, config }
     }
 
     /// As configured.
@@ -68,29 +78,60 @@ impl Limit {
         &self.config
     }
 
-    /// Whether a request of this key may go; if so, it counts.
-    pub fn take(&self, key: Key<'_>, now: Instant) -> Standing {
+    /// Whether a request of this key, from this client, may go; if so, it counts.
+    pub fn take(&self, key: Key<'_>, client: IpAddr, now: Instant) -> Standing {
         let now = self.since_birth(now);
-        let verdict = self.keys.update(self.hasher.hash_one(key), now, |tat| self.cells.ask(tat, now));
+        let place = self.place(key, client, now);
+        if !place.own {
+            self.crowded.fetch_add(1, Relaxed);
+        }
+        let verdict = place.keys.update(place.hash, now, |tat| self.cells.ask(tat, now));
         self.cells.standing(verdict, now)
     }
 
     /// Whether it might, without counting it.
-    pub fn peek(&self, key: Key<'_>, now: Instant) -> Standing {
+    pub fn peek(&self, key: Key<'_>, client: IpAddr, now: Instant) -> Standing {
         let now = self.since_birth(now);
-        let tat = self.keys.read(self.hasher.hash_one(key), now);
+        let place = self.place(key, client, now);
+        let tat = place.keys.read(place.hash, now);
         let verdict = self.cells.ask(tat, now).map(|_| tat);
         self.cells.standing(verdict, now)
     }
 
     /// Keys that have used some of it and are not back to a whole burst.
     pub fn keys_in_use(&self, now: Instant) -> usize {
-        self.keys.later_than(self.since_birth(now))
+        let now = self.since_birth(now);
+        let newcomers = self.newcomers.as_ref().map_or(0, |newcomers| newcomers.later_than(now));
+        self.keys.later_than(now) + newcomers
+    }
+
+    /// Requests so far whose key found no room: counted by the client's address, or, where that is the key, with another.
+    pub fn crowded(&self) -> u64 {
+        self.crowded.load(Relaxed)
+    }
+
+    fn place(&self, key: Key<'_>, client: IpAddr, now: u64) -> Place<'_> {
+        let hash = self.hasher.hash_one(key);
+        let own = self.keys.have_room_for(hash, now);
+        match &self.newcomers {
+            Some(newcomers) if !own => {
+                Place { keys: newcomers, hash: self.hasher.hash_one(Key::client(client)), own }
+            }
+            Some(_) | None => Place { keys: &self.keys, hash, own },
+        }
     }
 
     fn since_birth(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.born).as_nanos()).unwrap_or(u64::MAX / 2)
     }
+}
+
+/// Where a request is counted.
+struct Place<'a> {
+    keys: &'a Keys,
+    hash: u64,
+    /// As its own key.
+    own: bool,
 }
 
 /// The TAT of a refused request, which stays as it is.

@@ -201,7 +201,7 @@ impl Queue {
 
     #[cold]
     fn join(self: &Rc<Self>, priority: Priority) -> Result<Place, Reason> {
-        if !self.shared.join() && !self.make_room(priority) {
+        if !self.shared.join() && !self.make_room(priority) && !self.shared.displace(priority) {
             self.shared.refuse();
             return Err(if self.timeout.get().is_some() { Reason::QueueFull } else { Reason::UpstreamFull });
         }
@@ -223,6 +223,20 @@ impl Queue {
         evicted.is_some()
     }
 
+    /// Takes out whom a more important request on another worker has displaced, while too many wait.
+    fn give_up_places(&self) {
+        for (class, above) in
+            [(Priority::Sheddable, Priority::Normal), (Priority::Normal, Priority::Critical)]
+        {
+            let asked = self.seat.asked(class);
+            for _ in 0..asked {
+                if self.shared.is_crowded() && self.make_room(above) {
+                    self.left();
+                }
+            }
+        }
+    }
+
     fn attend(self: &Rc<Self>) {
         if !self.attended.replace(true) {
             spawn_local(Rc::clone(self).attended());
@@ -234,6 +248,7 @@ impl Queue {
         poll_fn(|cx| {
             // First: a permit that comes back after the look wakes this.
             self.seat.wakes(cx.waker());
+            self.give_up_places();
             self.serve();
             if self.line.borrow().is_empty() { Poll::Ready(()) } else { Poll::Pending }
         })

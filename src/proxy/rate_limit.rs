@@ -30,8 +30,9 @@ pub(super) fn check(
     if limits.is_empty() {
         return Ok(());
     }
-    let ask = |take: fn(&Limit, Key<'_>, Instant) -> Standing| {
-        let standing = |limit: &Arc<Limit>| take(limit, key(&limit.config().key, headers, client), now);
+    let ask = |take: fn(&Limit, Key<'_>, IpAddr, Instant) -> Standing| {
+        let standing =
+            |limit: &Arc<Limit>| take(limit, key(&limit.config().key, headers, client), client, now);
         limits.iter().map(standing).collect::<Vec<_>>()
     };
     // With several, a request that one refuses is not to use up what another allows.

@@ -209,3 +209,17 @@ fn a_429_of_the_endpoint_is_not_one_of_the_limit() {
     let metrics = proxy.metrics_when(|metrics| metrics.count("tillgate_requests_total", &[]) == 1);
     assert_eq!(metrics.count("tillgate_rate_limited_total", &[]), 0);
 }
+
+#[test]
+fn a_flood_of_keys_is_counted_and_refuses_nobody_elsewhere() {
+    let origin = Origin::answering(OK);
+    let limit = "rate_limit: { key: { header: k }, rate: 10/h, max_keys: 1024 }";
+    let proxy = limited(&origin, limit).line("trusted_proxies: [127.0.0.0/8]").start();
+    let lines: Vec<String> =
+        (0..3000).map(|key| format!("k: {key}\r\nx-forwarded-for: 192.0.2.1\r\n")).collect();
+    let flood = statuses(&proxy, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(flood.iter().filter(|status| **status == 200).count() <= 256 * 7 + 10);
+    assert_eq!(statuses(&proxy, &["k: honest\r\nx-forwarded-for: 192.0.2.2\r\n"]), [200]);
+    let all = [("route", "all")];
+    proxy.metrics_when(|metrics| metrics.count("tillgate_rate_limit_takeovers_total", &all) > 1000);
+}

@@ -5,9 +5,10 @@ use std::ops::RangeInclusive;
 
 use super::fields::Fields;
 use super::strategy::{cookie_name, header_name};
-use super::value::Value;
+use super::value::{Context, Value};
 use crate::config::model::{Per, Rate, RateKey, RateLimit, Route};
 use crate::config::node::{Data, Ordinal};
+use crate::config::problem::Severity;
 
 /// Requests in one unit of time, and at once.
 const COUNT: RangeInclusive<u64> = 1..=1_000_000;
@@ -119,10 +120,25 @@ fn max_keys(value: Value<'_>) -> Option<u32> {
 /// Whether all of them together fit into memory.
 pub(super) fn check_total(value: Value<'_>, routes: &[(Route, Ordinal)]) {
     let limits = routes.iter().flat_map(|(route, _)| &route.rate_limit);
-    let total: u64 = limits.map(|limit| u64::from(limit.max_keys)).sum();
+    let total: u64 = limits.map(|limit| u64::from(limit.max_keys + limit.newcomers())).sum();
     if total > MOST_KEYS {
         let message =
             format!("all `rate_limit` together keep {total} keys, and may keep {MOST_KEYS} (256 MiB)");
         value.refuse_hint::<()>(message, "give some of them a smaller `max_keys`");
+    }
+}
+
+/// Warns at every route whose limits all count what a client may make up.
+pub(super) fn warn(cx: &Context<'_>, routes: &[(Route, Ordinal)]) {
+    for (route, at) in routes {
+        let by_client = route.rate_limit.iter().any(|limit| limit.key == RateKey::ClientIp);
+        if let (Some(limit), false) = (route.rate_limit.first(), by_client) {
+            let message = format!(
+                "a client of route `{}` that makes up a {} is limited by nothing",
+                route.name, limit.key
+            );
+            let hint = "put a limit by `client_ip` beside it, or ignore this if something in front checks it";
+            cx.report(*at, Severity::Warning, message, Some(hint.to_owned()));
+        }
     }
 }

@@ -59,3 +59,14 @@ fn an_admin_address_that_others_reach_is_pointed_at() {
     assert!(warned(&top("admin: { address: \"[::1]:9900\" }")).is_empty());
     assert!(warned(&top("admin: { address: \"unix:/run/t.sock\" }")).is_empty());
 }
+
+#[test]
+fn a_rate_limit_by_what_clients_make_up_is_pointed_at() {
+    let by_key = "{ key: { header: X-Api-Key }, rate: 10/h }";
+    assert_eq!(
+        warned(&route(&format!("rate_limit: {by_key}"))),
+        ["6:5 a client of route `route-1` that makes up a header x-api-key is limited by nothing"]
+    );
+    let both = format!("rate_limit: [ {by_key}, {{ key: client_ip, rate: 100/s }} ]");
+    assert!(warned(&route(&both)).is_empty());
+}

@@ -35,11 +35,13 @@ pub type Key = (Priority, u64);
 pub struct Line<T> {
     places: BTreeMap<Key, T>,
     last: u64,
+    /// How many there are of each class.
+    of: [u32; Priority::ALL.len()],
 }
 
 impl<T> Default for Line<T> {
     fn default() -> Self {
-        Self { places: BTreeMap::new(), last: 0 }
+        Self { places: BTreeMap::new(), last: 0, of: [0; Priority::ALL.len()] }
     }
 }
 
@@ -50,12 +52,15 @@ impl<T> Line<T> {
         self.last = now.max(self.last + 1);
         let key = (priority, self.last);
         self.places.insert(key, who);
+        self.of[priority as usize] += 1;
         key
     }
 
     /// Takes one out, wherever it stands.
     pub fn remove(&mut self, key: Key) -> Option<T> {
-        self.places.remove(&key)
+        let removed = self.places.remove(&key)?;
+        self.of[key.0 as usize] -= 1;
+        Some(removed)
     }
 
     /// Takes out who is next.
@@ -85,6 +90,11 @@ impl<T> Line<T> {
         let mut class = self.places.range((worst, 0)..=(worst, u64::MAX));
         let key = if last_first { class.next() } else { class.next_back() }.map(|(key, _)| *key)?;
         self.remove(key)
+    }
+
+    /// How many of this class wait.
+    pub fn of(&self, priority: Priority) -> u32 {
+        self.of[priority as usize]
     }
 
     /// Whether nobody waits.
@@ -142,6 +152,7 @@ mod tests {
         let mut line = Line::default();
         let (first, _) = (line.push(Normal, 5, "a"), line.push(Normal, 5, "b"));
         assert_eq!((line.remove(first), line.remove(first)), (Some("a"), None));
+        assert_eq!((line.of(Normal), line.of(Critical)), (1, 0));
         assert_eq!((line.next(false), line.next(false), line.is_empty()), (Some("b"), None, true));
     }
 

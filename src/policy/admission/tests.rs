@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::config::Priority::{self, Critical, Normal, Sheddable};
+use crate::config::Priority::{Critical, Normal, Sheddable};
 use crate::policy::endpoint::InFlight;
 
 fn bounds(in_flight: u32, waiting: u32) -> Bounds {
@@ -98,6 +98,25 @@ fn who_leaves_while_there_is_room_wakes_the_next() {
     admission.leave();
     admission.pass_on();
     assert_eq!(bells[1].rung(), 1);
+}
+
+#[test]
+fn the_least_important_of_all_workers_is_asked_to_make_room_once() {
+    let admission = Admission::new(bounds(1, 2), Instant::now());
+    assert!(admission.enter());
+    let seats = [(); 2].map(|()| admission.seat());
+    let bells = seats.each_ref().map(|seat| Bell::at(seat));
+    waits(&admission, &seats[0], Normal, 1);
+    waits(&admission, &seats[1], Sheddable, 2);
+    assert!(!admission.displace(Sheddable) && !admission.is_crowded());
+    assert!(admission.displace(Normal), "the sheddable one is asked");
+    assert!(!admission.displace(Normal), "and makes room for one only");
+    assert!(admission.displace(Critical), "the normal one is asked");
+    assert!(!admission.displace(Critical) && admission.is_crowded());
+    assert_eq!((admission.waiting(), bells.each_ref().map(|bell| bell.rung())), (4, [1, 1]));
+    let asked = |seat: &Seat| [Critical, Normal, Sheddable].map(|class| seat.asked(class));
+    assert_eq!(seats.each_ref().map(|seat| asked(seat)), [[0, 1, 0], [0, 0, 1]]);
+    assert_eq!(seats.each_ref().map(|seat| asked(seat)), [[0; 3]; 2]);
 }
 
 #[test]

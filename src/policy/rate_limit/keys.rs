@@ -52,6 +52,12 @@ impl Keys {
         Self { sets: (0..keys.div_ceil(PLANNED)).map(|_| Set::default()).collect() }
     }
 
+    /// Whether a key has a place, or finds one that nobody uses.
+    pub(super) fn have_room_for(&self, hash: u64, now: u64) -> bool {
+        let set = self.set(hash);
+        set.find(hash).is_some() || set.least().is_some_and(|(_, number)| number <= now)
+    }
+
     /// The number of a key; of one that is not there, the one it would begin with.
     pub(super) fn read(&self, hash: u64, now: u64) -> u64 {
         let set = self.set(hash);

@@ -19,10 +19,11 @@ fn limit_for(count: u32, per: Per, burst: u32, max_keys: u32, born: Instant) -> 
 }
 
 fn passed(limit: &Limit, key: Key<'_>, now: Instant, asked: u32) -> u32 {
-    let passes = (0..asked).filter(|_| limit.take(key, now).wait.is_none());
+    let passes = (0..asked).filter(|_| limit.take(key, HERE, now).wait.is_none());
     passes.count().try_into().expect("few")
 }
 
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ANN: Key<'_> = Key::Value(b"ann");
 const BOB: Key<'_> = Key::Value(b"bob");
 
@@ -42,14 +43,14 @@ fn what_remains_how_long_to_wait_and_when_it_is_all_back_are_said() {
     let limit = limit(60, Per::Minute, 3);
     let start = limit.born;
     let standing = |remaining, reset, wait| Standing { remaining, reset, wait };
-    assert_eq!(limit.peek(ANN, start), standing(3, Duration::ZERO, None));
-    assert_eq!(limit.take(ANN, start), standing(2, SECOND, None));
-    assert_eq!(limit.take(ANN, start), standing(1, SECOND * 2, None));
-    assert_eq!(limit.take(ANN, start), standing(0, SECOND * 3, None));
-    assert_eq!(limit.take(ANN, start), standing(0, SECOND * 3, Some(SECOND)));
-    assert_eq!(limit.peek(ANN, start + SECOND / 2).wait, Some(SECOND / 2));
-    assert_eq!(limit.peek(ANN, start + SECOND), standing(1, SECOND * 2, None));
-    assert_eq!(limit.take(BOB, start), standing(2, SECOND, None));
+    assert_eq!(limit.peek(ANN, HERE, start), standing(3, Duration::ZERO, None));
+    assert_eq!(limit.take(ANN, HERE, start), standing(2, SECOND, None));
+    assert_eq!(limit.take(ANN, HERE, start), standing(1, SECOND * 2, None));
+    assert_eq!(limit.take(ANN, HERE, start), standing(0, SECOND * 3, None));
+    assert_eq!(limit.take(ANN, HERE, start), standing(0, SECOND * 3, Some(SECOND)));
+    assert_eq!(limit.peek(ANN, HERE, start + SECOND / 2).wait, Some(SECOND / 2));
+    assert_eq!(limit.peek(ANN, HERE, start + SECOND), standing(1, SECOND * 2, None));
+    assert_eq!(limit.take(BOB, HERE, start), standing(2, SECOND, None));
 }
 
 #[test]
@@ -58,7 +59,7 @@ fn keys_that_are_quiet_again_are_not_in_use() {
     let start = limit.born;
     assert_eq!(limit.keys_in_use(start), 0);
     for last in 0..100 {
-        limit.take(Key::client(Ipv4Addr::new(192, 0, 2, last).into()), start);
+        limit.take(Key::client(Ipv4Addr::new(192, 0, 2, last).into()), HERE, start);
     }
     assert_eq!(limit.keys_in_use(start), 100);
     assert_eq!(limit.keys_in_use(start + SECOND), 0);
@@ -86,10 +87,10 @@ fn a_clock_that_jumps_back_lets_nobody_through() {
 fn the_largest_numbers_a_config_may_have_fit() {
     let limit = limit(1, Per::Hour, 1_000_000);
     let far = limit.born + SECOND * 86_400 * 365 * 10;
-    assert_eq!(limit.take(ANN, far).remaining, 999_999);
+    assert_eq!(limit.take(ANN, HERE, far).remaining, 999_999);
     assert_eq!(passed(&limit, ANN, far, 1000), 1000);
     let standing = Standing { remaining: 998_999, reset: SECOND * 3600 * 1001, wait: None };
-    assert_eq!(limit.peek(ANN, far), standing);
+    assert_eq!(limit.peek(ANN, HERE, far), standing);
 }
 
 /// From every request on, over every stretch: no more than the burst and the rate.
@@ -102,7 +103,7 @@ fn in_no_window_do_more_than_burst_and_rate_pass() {
         let (mut now, mut passed, pace) = (Duration::ZERO, Vec::new(), rng.u64(1..40_000));
         for _ in 0..500 {
             now += Duration::from_micros(rng.u64(0..pace));
-            if limit.take(ANN, limit.born + now).wait.is_none() {
+            if limit.take(ANN, HERE, limit.born + now).wait.is_none() {
                 passed.push(now);
             }
         }
@@ -128,7 +129,7 @@ fn who_stays_below_the_rate_is_never_refused() {
     let mut now = limit.born;
     for _ in 0..10_000 {
         now += SECOND / 100 + Duration::from_micros(rng.u64(0..3000));
-        assert_eq!(limit.take(ANN, now).wait, None);
+        assert_eq!(limit.take(ANN, HERE, now).wait, None);
     }
 }
 
@@ -144,6 +145,28 @@ fn more_keys_than_there_is_room_for_get_around_nothing() {
     assert!(through >= 1024 * 3, "{through}");
     let later = limit.born + SECOND * 3600 * 3;
     assert_eq!(passed(&limit, ANN, later, 9), 3, "nobody is shut out for ever");
+}
+
+/// Made-up keys from one address, and then a new key from there and one from elsewhere.
+#[test]
+fn a_flood_of_keys_shuts_out_the_new_keys_of_its_own_address_only() {
+    let by_header = RateLimit {
+        key: RateKey::Header(http::HeaderName::from_static("x-api-key")),
+        ..limit_for(10, Per::Hour, 10, 1024, Instant::now()).config
+    };
+    let limit = Limit::new(by_header, RandomState::new(), Instant::now());
+    let from = |key: u64, client: IpAddr| limit.take(Key::Value(&key.to_le_bytes()), client, limit.born);
+    let known = u64::MAX;
+    assert_eq!(from(known, HERE).remaining, 9);
+    let through = (0..100_000).filter(|number| from(*number, HERE).wait.is_none()).count();
+    assert!(through <= 256 * 7 + 10, "{through}: a place each, and one burst of the address");
+    assert!(limit.crowded() > 90_000);
+    assert!(from(100_001, HERE).wait.is_some());
+    for last in 1..=100 {
+        let honest = IpAddr::from([192, 0, 2, last]);
+        assert_eq!(from(200_000 + u64::from(last), honest).wait, None, "{last}");
+    }
+    assert_eq!(from(known, HERE).remaining, 8, "who has a place keeps it");
 }
 
 #[test]
@@ -170,7 +193,7 @@ fn passed_by_four(limit: &Limit) -> u32 {
 fn workers_that_share_a_key_let_no_more_through_than_one_would() {
     for _ in 0..100 {
         let limit = limit(1, Per::Hour, 10);
-        limit.take(ANN, limit.born);
+        limit.take(ANN, HERE, limit.born);
         assert_eq!(passed_by_four(&limit), 9);
     }
 }

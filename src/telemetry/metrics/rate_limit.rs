@@ -26,6 +26,15 @@ pub(super) fn encode(snapshot: &Snapshot, figures: &Figures, out: &mut Descripto
     for route in limited() {
         keys.encode_family(&[("route", &*route.name)])?.encode_gauge(&keys_in_use(route, now))?;
     }
+    let help =
+        "Requests whose key found no room among those of a limit, counted by address or with another key";
+    let mut crowded = out.encode_descriptor("rate_limit_takeovers", help, None, MetricType::Counter)?;
+    for route in limited() {
+        let count: u64 = route.rate_limits.iter().map(|limit| limit.crowded()).sum();
+        crowded
+            .encode_family(&[("route", &*route.name)])?
+            .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+    }
     Ok(())
 }
 

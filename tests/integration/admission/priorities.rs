@@ -54,3 +54,27 @@ fn who_waits_in_a_full_queue_makes_room_for_the_more_important() {
     assert!([&mut first, &mut pay, &mut pay_more].iter_mut().all(|client| client.response().status() == 200));
     assert_eq!(origin.requests().len(), 3);
 }
+
+#[test]
+fn who_waits_on_another_worker_makes_room_for_the_more_important_too() {
+    let gate = Gate::default();
+    let origin = Origin::behind(&gate);
+    let queue = "queue: { max_in_flight: 1, max_waiting: 1, timeout: 20s }";
+    let proxy = shop(&origin, queue).routes(ROUTES).workers(4).start();
+    let mut first = ask(&proxy, &get("/first"));
+    origin.wait_for(1);
+    // Often enough that some of them meet on different workers.
+    for _ in 0..12 {
+        let mut look = ask(&proxy, &get("/look"));
+        when(&proxy, 1, 1);
+        let pay = ask(&proxy, &get("/pay"));
+        turned_away(&look.response(), "queue_full");
+        when(&proxy, 1, 1);
+        turned_away(&proxy.get("/pay/more"), "queue_full");
+        drop(pay);
+        when(&proxy, 1, 0);
+    }
+    gate.open();
+    assert_eq!(first.response().status(), 200);
+    assert_eq!(origin.requests().len(), 1);
+}
