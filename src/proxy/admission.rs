@@ -101,12 +101,33 @@ impl Arriving {
     }
 }
 
+/// Lets a request in at once where nothing bounds its upstream or there is room, and else when its turn has come.
+///
+/// # Errors
+/// It is turned away for the load, or its time is over.
+pub async fn pass(
+    queue: Option<&Rc<Queue>>,
+    service: &Service,
+    exchange: &mut Exchange,
+    outgoing: &Outgoing,
+    route: &Route,
+    incoming: Incoming,
+) -> Result<Arriving, Refusal> {
+    let body = Arriving::Unread(incoming);
+    let Some(queue) = queue else { return Ok(body) };
+    match enter(queue, service, exchange, route.priority)? {
+        None => Ok(body),
+        // Boxed, as it is rare: the future of every request would be as large.
+        Some(place) => Box::pin(wait(place, service, exchange, outgoing, route, body)).await,
+    }
+}
+
 /// Lets a request in, or gives it a place to wait at.
 ///
 /// # Errors
 /// It is turned away for the load.
 #[inline]
-pub fn enter(
+fn enter(
     queue: &Rc<Queue>,
     service: &Service,
     exchange: &mut Exchange,
@@ -138,7 +159,7 @@ pub fn enter_or_drop(queue: &Rc<Queue>, rng: &mut fastrand::Rng) -> Result<Permi
 ///
 /// # Errors
 /// It is turned away for the load, or its time is over.
-pub async fn wait(
+async fn wait(
     place: Place,
     service: &Service,
     exchange: &mut Exchange,

@@ -11,11 +11,24 @@ use crate::policy::draw::is_hit;
 use crate::policy::reason::Reason;
 use crate::snapshot::Fault;
 
-/// Holds the request back, refuses it, or both, if it is one of those that this is to be done to.
+/// Holds the request back, refuses it, or both, where its route does so on purpose and it is one of those meant.
 ///
 /// # Errors
 /// It is refused, or has used up its time.
 pub async fn inject(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    fault: Option<&Fault>,
+    headers: &HeaderMap,
+) -> Result<(), Reason> {
+    match fault {
+        None => Ok(()),
+        // Boxed, as it is rare: the future of every request would be as large.
+        Some(fault) => Box::pin(meet(worker, exchange, fault, headers)).await,
+    }
+}
+
+async fn meet(
     worker: &Worker,
     exchange: &mut Exchange,
     fault: &Fault,

@@ -7,7 +7,7 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
-use super::admission::{self, Arriving};
+use super::admission;
 use super::answer::{self, Refusal};
 use super::body::{Download, RequestBody, ResponseBody};
 use super::choose::Chosen;
@@ -83,22 +83,14 @@ async fn forward(
     let route = &view.snapshot.routes[index];
     exchange.routed(route);
     rate_limit::check(&route.rate_limits, received.head().headers, client, exchange.ready(), told)?;
-    if let Some(fault) = &route.fault {
-        // Boxed, as it is rare: the future of every request would be as large.
-        Box::pin(fault::inject(&service.worker, exchange, fault, &parts.headers)).await?;
-    }
+    fault::inject(&service.worker, exchange, route.fault.as_deref(), &parts.headers).await?;
     admit(route, &received)?;
     let chosen = Chosen::of(service, &view, route, &parts.headers);
     let balancing = view.balancing(index, chosen.index);
     let key = received.sticky_key(balancing.strategy, client);
     let outgoing = received.outgoing();
-    let mut body = Arriving::Unread(incoming);
-    if let Some(queue) = &chosen.upstream.queue
-        && let Some(place) = admission::enter(queue, service, exchange, route.priority)?
-    {
-        // Boxed, as it is rare.
-        body = Box::pin(admission::wait(place, service, exchange, &outgoing, route, body)).await?;
-    }
+    let queue = chosen.upstream.queue.as_ref();
+    let body = admission::pass(queue, service, exchange, &outgoing, route, incoming).await?;
     let mut tries = Tries {
         service,
         upstream: chosen.upstream,
@@ -119,9 +111,7 @@ async fn forward(
     cookies::forget(&mut parts.headers, &view.snapshot.own_cookies);
     rewrite(service, &view.snapshot, tries.upstream, endpoint, outgoing, &mut parts);
     exchange.log_request_id(&parts.headers);
-    if let Some(mirror) = &route.mirror {
-        mirror::copy(service, &view, (route, mirror), tries.hostless, &parts, &body);
-    }
+    mirror::copy(service, &view, route, tries.hostless, &parts, &body);
     // Boxed, since each function on the way would have room for it.
     let request = Box::new(Request::from_parts(parts, body));
     let (response, lease) = tries.send(exchange, request).await?;

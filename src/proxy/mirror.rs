@@ -11,7 +11,6 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -35,21 +34,23 @@ use crate::policy::endpoint::InFlight;
 use crate::policy::forward::X_TILLGATE_MIRROR;
 use crate::policy::outlier::Sign;
 use crate::policy::score::{self, Outcome};
-use crate::snapshot::{Id, Mirror, Place, Route};
+use crate::snapshot::{Id, Place, Route};
 use crate::telemetry::record::Sample;
 
 /// Bytes of an answer that are read so that its connection serves again; of a larger one it is closed.
 const MOST_READ: usize = 1 << 20;
 
-/// Copies a request that is about to be sent, if it is drawn, its body is at hand and there is room.
+/// Copies a request that is about to be sent, where its route has a mirror, if it is drawn, its body is at hand and there
+/// is room.
 pub fn copy(
     service: &Service,
     view: &Rc<View>,
-    (route, mirror): (&Route, &Arc<Mirror>),
+    route: &Route,
     hostless: bool,
     parts: &Parts,
     body: &RequestBody,
 ) {
+    let Some(mirror) = &route.mirror else { return };
     let worker = &service.worker;
     if !is_hit(mirror.percent, &mut worker.rng.borrow_mut()) {
         return;
