@@ -124,7 +124,7 @@ fn requests_under_way_end_at_an_endpoint_that_has_become_unhealthy() {
     let well = Patient::named("well");
     let all = endpoints(&[&origin, &well.origin]);
     let shop = format!("strategy: round_robin, endpoints: {all}");
-    let proxy = Yaml::new(&shop).start();
+    let proxy = Yaml::new(&shop).workers(1).start();
     let mut held: Vec<_> = (0..2).map(|_| proxy.client()).collect();
     for client in &mut held {
         client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
