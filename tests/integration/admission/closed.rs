@@ -55,11 +55,12 @@ fn one_hangs(bound: &str, queue: &str) {
     .workers(1)
     .start();
     let mut stuck = Vec::new();
-    for sent in 1..=4 {
+    // In turns; the first may be anybody's. What goes to the one that is well is answered.
+    while held(&hung) < 2 {
         stuck.push(hold(&proxy, ""));
+        let sent = stuck.len();
         eventually("the request at one of them", || (held(&hung) + held(&well) == sent).then_some(()));
     }
-    assert_eq!(held(&hung), 2);
     is_well.store(false, SeqCst);
     proxy.endpoints_when("shop", |all| all[0]["state"] == "unhealthy");
     for _ in 0..10 {
