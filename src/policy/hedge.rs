@@ -55,8 +55,6 @@ pub struct Hedging {
     measured: AtomicU64,
     /// How many copies may be sent.
     pub allowance: Allowance,
-    /// How busy its endpoints usually are.
-    pub load: Load,
 }
 
 impl Hedging {

@@ -331,22 +331,14 @@ impl Exchange {
             let sign = Sign::of(self.record.outcome, self.record.status, self.record.truncated);
             self.worker.recorder.sample(Sample { endpoint, learned, sign, began: self.sent });
             if sign == Sign::Bad {
-                self.raise_alarm();
+                self.worker.recorder.raise_alarm(in_flight.endpoint());
             }
         }
     }
 
-    /// At ten thousand requests a second, a dead endpoint that is found out at the next tick has cost two thousand tries.
-    #[cold]
-    fn raise_alarm(&self) {
-        if self.in_flight.as_ref().is_some_and(|in_flight| in_flight.endpoint().is_alarming()) {
-            self.worker.recorder.flush();
-        }
-    }
-
-    /// An endpoint may lose patience with a client, and a client can make it: only where all of the request was there does
+    /// What an answer of Tillgate's own says of the endpoint. One may lose patience with a client, and a client can make it: only where all of the request was there does
     /// a reset tell of the endpoint. One that has died fails whole requests just as well.
-    fn blame(&self, reason: Reason) -> Outcome {
+    pub fn blame(&self, reason: Reason) -> Outcome {
         let impatient = reason == Reason::Reset && self.upload_hangs();
         let too_late =
             reason == Reason::RequestTimeout && !self.deadlines.were_the_endpoint_s(self.worker.timers.now());
@@ -387,7 +379,7 @@ pub(super) fn outcome_of(status: StatusCode) -> Outcome {
 }
 
 /// Whose fault an answer of Tillgate's own is: the endpoint's, or not the endpoint's.
-pub(super) fn blame(reason: Reason) -> Outcome {
+fn blame(reason: Reason) -> Outcome {
     match reason {
         Reason::ConnectFailed
         | Reason::ConnectTimeout

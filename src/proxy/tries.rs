@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 
 use super::answer::{self, Refusal};
 use super::body::{RequestBody, discard};
-use super::exchange::Exchange;
+use super::exchange::{Exchange, outcome_of};
 use super::handle::Service;
 use super::rewrite::endpoint_host;
 use super::send::{Failed, repeated_body, send};
@@ -27,6 +27,7 @@ use crate::policy::endpoint::InFlight;
 use crate::policy::forward::X_TILLGATE_ENDPOINT;
 use crate::policy::reason::{Reason, Sent};
 use crate::policy::retry::{self, Decision, Repeatable, Tried, Trouble};
+use crate::policy::score::Outcome;
 use crate::snapshot::Route;
 
 /// An answer, and the connection that its body comes on.
@@ -377,6 +378,14 @@ impl Ended {
         match self {
             Self::Answered(answer) => Ok(answer),
             Self::Failed(failed) => Err(Refusal::with_sent(failed.reason, worst)),
+        }
+    }
+
+    /// What it says of the endpoint.
+    fn outcome(&self, exchange: &Exchange) -> Outcome {
+        match self {
+            Self::Answered((response, _)) => outcome_of(response.status()),
+            Self::Failed(failed) => exchange.blame(failed.reason),
         }
     }
 

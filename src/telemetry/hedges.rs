@@ -1,13 +1,13 @@
 //! What became of the second copies of slow reads, route by route, and how long the first ones take.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use super::record::{Copied, Hedge};
 use crate::config::After;
 use crate::policy::availability::Access;
 use crate::policy::hedge::{Cause, UsualDelay};
-use crate::snapshot::{Hedged, Id, Snapshot, Upstream};
+use crate::snapshot::{Hedged, Id, Route, Snapshot, Upstream};
 
 /// What one route's hedging came to.
 #[derive(Debug, Default)]
@@ -50,21 +50,16 @@ impl HedgeFigures {
         }
     }
 
-    fn publish(&mut self, hedged: &Hedged, upstream: &Upstream, now: Instant) {
+    fn publish(&mut self, hedged: &Hedged, now: Instant) {
         if let Some(usual) = &mut self.usual {
             hedged.state.publish(usual.read(now));
         }
-        let states = upstream.balancer.candidates().iter().map(|candidate| &candidate.state);
-        hedged
-            .state
-            .load
-            .read(states.filter(|state| state.gives(Access::Open)).map(|state| state.in_flight()));
     }
 }
 
 /// Makes room for the routes that hedge, and forgets the others.
 pub(super) fn follow(all: &mut HashMap<Id, HedgeFigures>, snapshot: &Snapshot, now: Instant) {
-    let hedged: HashMap<Id, &Hedged> = of(snapshot).map(|(id, hedged, _)| (id, hedged)).collect();
+    let hedged: HashMap<Id, &Hedged> = of(snapshot).map(|(route, hedged)| (route.id, hedged)).collect();
     all.retain(|id, _| hedged.contains_key(id));
     for (id, hedged) in hedged {
         all.entry(id).or_default().follow(hedged, now);
@@ -76,14 +71,20 @@ pub(super) fn publish(all: &mut HashMap<Id, HedgeFigures>, snapshot: &Snapshot, 
     if all.is_empty() {
         return;
     }
-    for (id, hedged, upstream) in of(snapshot) {
-        if let Some(figures) = all.get_mut(&id) {
-            figures.publish(hedged, upstream, now);
+    for (route, hedged) in of(snapshot) {
+        if let Some(figures) = all.get_mut(&route.id) {
+            figures.publish(hedged, now);
         }
     }
+    let upstreams: HashSet<usize> = of(snapshot).flat_map(|(route, _)| route.upstreams()).collect();
+    upstreams.into_iter().for_each(|index| read_load(&snapshot.upstreams[index]));
 }
 
-fn of(snapshot: &Snapshot) -> impl Iterator<Item = (Id, &Hedged, &Upstream)> {
-    let routes = snapshot.routes.iter();
-    routes.filter_map(|route| Some((route.id, route.hedge.as_ref()?, &*snapshot.upstreams[route.upstream])))
+fn read_load(upstream: &Upstream) {
+    let states = upstream.balancer.candidates().iter().map(|candidate| &candidate.state);
+    upstream.load.read(states.filter(|state| state.gives(Access::Open)).map(|state| state.in_flight()));
+}
+
+fn of(snapshot: &Snapshot) -> impl Iterator<Item = (&Route, &Hedged)> {
+    snapshot.routes.iter().filter_map(|route| Some((route, route.hedge.as_ref()?)))
 }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::access_log::{AccessLog, Entry, Lines};
 use super::record::{Hedging, Record, Retry, Sample};
+use crate::policy::endpoint::EndpointState;
 use crate::policy::reason::Reason;
 use crate::snapshot::Id;
 
@@ -78,6 +79,15 @@ impl Recorder {
     /// Notes what an endpoint did.
     pub fn sample(&self, sample: Sample) {
         self.note(&self.samples, sample);
+    }
+
+    /// An endpoint has failed. At ten thousand requests a second, a dead one that is found out at the next tick has cost two
+    /// thousand tries.
+    #[cold]
+    pub fn raise_alarm(&self, endpoint: &EndpointState) {
+        if endpoint.is_alarming() {
+            self.flush();
+        }
     }
 
     /// Notes a try that came to nothing.

@@ -1,4 +1,4 @@
-//! How many requests an endpoint of a route usually has in flight: a copy is for an idle moment elsewhere, not for a pool
+//! How many requests an endpoint of an upstream usually has in flight: a copy is for an idle moment elsewhere, not for a pool
 //! in which everybody waits.
 //!
 //! Only the endpoint that would get the copy is asked. The sum over the pool would say nothing: a stall, for which hedges

@@ -110,13 +110,13 @@ impl<'a> Tries<'a> {
         repeated: bool,
     ) -> Result<(Second<'a>, Attempt, Option<Permit>), Cause> {
         let upstream = &self.upstream.upstream;
-        if !upstream.members().are_fit() {
+        if !upstream.has_to_spare() {
             return Err(Cause::Unfit);
         }
         self.hint = self.hint.again();
         let index = self.pick(Access::Open).ok_or(Cause::NoEndpoint)?;
         let state = upstream.state(index);
-        if hedged.state.load.is_busy(state.in_flight()) {
+        if upstream.load.is_busy(state.in_flight()) {
             return Err(Cause::Busy);
         }
         // Before the place: whoever has a permit counts on finding one.
@@ -188,8 +188,11 @@ impl<'a> Tries<'a> {
         let upstream = &self.upstream.upstream;
         let (side, attempt, ended) = ran.into_ended();
         let endpoint = upstream.endpoints[attempt.index].id;
+        // As long as the exchange is about the older copy, whose deadlines they are.
+        let outcome = ended.outcome(exchange);
         if let Some(second) = second {
-            (second.note.copied.other, second.note.copied.failed) = (endpoint, true);
+            let failed = matches!(outcome, Outcome::Failure | Outcome::SoftFailure);
+            (second.note.copied.other, second.note.copied.failed) = (endpoint, failed);
             match side {
                 Side::First => exchange.goes_on_at(upstream, second.index, second.sent),
                 Side::Second => second.note.copied.end = HedgeEnd::Failed,
@@ -198,7 +201,7 @@ impl<'a> Tries<'a> {
         if side == Side::Second {
             *second = None;
         }
-        attempt.fail(&self.service.worker.recorder, endpoint, self.route.id, &ended);
+        attempt.fail(&self.service.worker.recorder, endpoint, self.route.id, (outcome, ended.status()));
         let sent = ended.trouble().sent;
         ended.discard(exchange).await;
         sent

@@ -179,3 +179,15 @@ fn a_read_does_not_wait_for_a_connection_that_is_not_made() {
     let metrics = proxy.metrics_when(|metrics| hedges(metrics, "won") > 0);
     assert_eq!(["lost", "failed"].map(|result| hedges(&metrics, result)), [0, 0]);
 }
+
+#[test]
+fn neither_endpoint_is_blamed_where_the_time_was_used_up_before_they_were_asked() {
+    let (one, other) = (stalling("one"), stalling("other"));
+    let route = format!("{HEDGE}, timeouts: {{ request: 800ms }}, fault: {{ delay: {{ for: 600ms }} }}");
+    let proxy = before(&[&one, &other], &route).start();
+    let answer = proxy.get("/?stall");
+    assert_eq!((answer.status(), answer.reason()), (504, "request_timeout"));
+    assert_eq!((stalled(&one).len(), stalled(&other).len()), (1, 1));
+    let endpoints = proxy.endpoints_when("shop", |all| all.iter().all(|one| one["requests"] == 1));
+    assert!(endpoints.iter().all(|one| one["failures"] == 0 && one["state"] == "up"), "{endpoints:?}");
+}

@@ -14,9 +14,9 @@ use super::looks::Looks;
 use crate::net::pool::Pool;
 use crate::policy::endpoint::InFlight;
 use crate::policy::outlier::Sign;
-use crate::policy::score;
+use crate::policy::score::{self, Outcome};
 use crate::proxy::body::{Progress, RequestBody};
-use crate::proxy::exchange::{Exchange, Expired, blame, outcome_of};
+use crate::proxy::exchange::{Exchange, Expired};
 use crate::proxy::handle::Service;
 use crate::proxy::send::{Failed, Try, send};
 use crate::snapshot::Id;
@@ -51,17 +51,23 @@ impl Attempt {
         now.saturating_duration_since(self.sent)
     }
 
-    /// It has come to nothing, and the other copy goes on.
-    pub(super) fn fail(self, recorder: &Recorder, endpoint: Id, route: Id, ended: &Ended) {
-        let (status, outcome) = match ended {
-            Ended::Answered((response, _)) => (Some(response.status()), outcome_of(response.status())),
-            Ended::Failed(failed) => (None, blame(failed.reason)),
-        };
+    /// It has come to nothing, which says so much of its endpoint, and the other copy goes on. With the status, if it was
+    /// answered.
+    pub(super) fn fail(
+        self,
+        recorder: &Recorder,
+        endpoint: Id,
+        route: Id,
+        (outcome, status): (Outcome, Option<StatusCode>),
+    ) {
         let latency = status.map(|_| self.waited(Instant::now()));
         let sign = Sign::of(outcome, status.map_or(0, |status| status.as_u16()), false);
         self.in_flight.endpoint().observe(outcome);
         let learned = score::Sample { route: route.number(), latency, outcome };
         recorder.sample(Sample { endpoint, learned, sign, began: self.sent });
+        if sign == Sign::Bad {
+            recorder.raise_alarm(self.in_flight.endpoint());
+        }
     }
 }
 
