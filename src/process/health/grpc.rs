@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::http::USER_AGENT;
-use super::probe::Trouble;
+use super::probe::{Trouble, beside};
 use crate::config::GrpcProbe;
 
 /// The flag and the length before each message.
@@ -66,14 +66,7 @@ pub(super) async fn ask(stream: TcpStream, address: SocketAddr, probe: &GrpcProb
         let response = sender.send_request(request(address, probe)?).await?;
         judge(response).await
     };
-    let driven = async {
-        drop(connection.await);
-        std::future::pending().await
-    };
-    tokio::select! {
-        judged = asked => judged,
-        never = driven => never,
-    }
+    beside(connection, asked).await
 }
 
 /// Runs what the library wants to run beside the connection, for as long as the check lasts.

@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::probe::Trouble;
+use super::probe::{Trouble, beside};
 use crate::config::HttpProbe;
 
 /// Bytes of a response head.
@@ -28,15 +28,7 @@ pub(super) async fn ask(stream: TcpStream, address: SocketAddr, probe: &HttpProb
         let response = sender.send_request(request(address, probe)?).await?;
         judge(response, probe).await
     };
-    // What ends the connection reaches the request too; where it ends well, the body may still be read.
-    let driven = async {
-        drop(connection.await);
-        std::future::pending().await
-    };
-    tokio::select! {
-        judged = asked => judged,
-        never = driven => never,
-    }
+    beside(connection, asked).await
 }
 
 fn request(address: SocketAddr, probe: &HttpProbe) -> Result<Request<Empty<Bytes>>, Trouble> {

@@ -3,6 +3,7 @@
 //! Each check has a connection of its own, as those of nginx and HAProxy have: one that is kept would not notice that
 //! nobody accepts any more.
 
+use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
@@ -51,6 +52,19 @@ pub(super) async fn ask(address: SocketAddr, check: &HealthCheck) -> Finding {
         Ok(Err(Trouble::Bad(why))) => Finding::Failed(why),
         Ok(Err(Trouble::Ours(why))) => Finding::Untried(why),
         Err(_) => Finding::Failed(format!("timed out after {}", show_duration(check.timeout))),
+    }
+}
+
+/// Asks while the library does what it has to do beside. What ends the connection reaches the request too; where it ends
+/// well, the body may still be read.
+pub(super) async fn beside<T>(connection: impl Future, asked: impl Future<Output = T>) -> T {
+    let driven = async {
+        drop(connection.await);
+        std::future::pending().await
+    };
+    tokio::select! {
+        judged = asked => judged,
+        never = driven => never,
     }
 }
 
