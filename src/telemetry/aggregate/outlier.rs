@@ -124,4 +124,15 @@ mod tests {
             "nothing goes there"
         );
     }
+
+    #[test]
+    fn retries_that_were_saved_up_are_forgotten_by_the_ticks() {
+        let (snapshot, now) = (snapshot(), Instant::now());
+        let mut figures = Figures::default();
+        figures.follow(&snapshot, now);
+        let budget = &snapshot.upstreams[0].budget;
+        budget.pay_in(100_000);
+        (0..1200).for_each(|_| figures.publish(&snapshot, now));
+        assert!((0..1000).filter(|_| budget.take(now)).count() < 20);
+    }
 }

@@ -1,12 +1,13 @@
 //! What health means for requests: panic, backups, slow start, and nothing lost while endpoints come and go.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::Value;
 
-use super::{Patient, QUICK, patients, wait_for_states};
-use crate::support::{Client, Gate, OK, Origin, Proxy, Refuser, Yaml, endpoints, eventually};
+use super::{Patient, QUICK, checked, patients, wait_for_states};
+use crate::support::{Client, Gate, OK, Origin, Proxy, Refuser, Yaml, endpoints, eventually, ok_with};
 
 #[test]
 fn where_too_few_are_healthy_health_is_ignored() {
@@ -41,6 +42,36 @@ fn by_default_the_last_that_is_healthy_gets_everything_and_with_none_all_are_tri
     let endpoints = wait_for_states(&proxy, "hhh");
     assert!(endpoints.iter().all(|one| one["takes_requests"] == true), "{endpoints:?}");
     assert_eq!(proxy.get("/").status(), 200);
+}
+
+/// It failed requests and checks alike; when checks say that it is well again, nobody has to wait for the rest of an hour.
+#[test]
+fn a_passed_check_ends_the_ejection_of_an_endpoint_that_was_unhealthy() {
+    let is_ill = Arc::new(AtomicBool::new(true));
+    let ill = Arc::clone(&is_ill);
+    let origin = Origin::start(move |visit| {
+        while visit.request().is_some() {
+            let busy = "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n";
+            if !visit.send(if ill.load(Ordering::SeqCst) { busy.into() } else { ok_with("well") }) {
+                return;
+            }
+        }
+    });
+    let other = Patient::named("other");
+    // Not so quickly that the checks are first.
+    let yaml = checked("path: /healthz, interval: 100ms, rise: 1, fall: 20", &[&origin, &other.origin]);
+    let hour = "strategy: round_robin, outlier_detection: { base_ejection: 1h, max_ejection: 1h }";
+    let proxy = Proxy::start(&yaml.to_string().replace("strategy: round_robin", hour));
+    let is_out = |all: &[Value]| all[0]["state"] == "unhealthy" && !all[0]["ejection"].is_null();
+    proxy.endpoints_when("shop", |all| {
+        (0..4).for_each(|_| drop(proxy.get("/")));
+        is_out(all)
+    });
+    is_ill.store(false, Ordering::SeqCst);
+    proxy.endpoints_when("shop", |all| {
+        (0..4).for_each(|_| drop(proxy.get("/")));
+        all[0]["state"] == "up" && all[0]["ejection"].is_null()
+    });
 }
 
 #[test]
