@@ -5,3 +5,4 @@ mod fair;
 pub mod listen;
 pub mod pool;
 pub mod timers;
+pub mod transport;

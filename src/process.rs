@@ -6,6 +6,7 @@ pub mod descriptors;
 pub mod health;
 pub mod log;
 pub mod reload;
+mod serve;
 pub mod server;
 pub mod signals;
 pub mod watch;

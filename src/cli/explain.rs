@@ -81,7 +81,7 @@ impl Explain {
 
     fn explain(&self, config: &Config, asked: &Asked, live: &Live, report: &mut Report) {
         report.line("listener", asked.listeners(config));
-        let received = match Received::check(&asked.parts, None) {
+        let received = match Received::check(&asked.parts, None, false) {
             Ok(received) => received,
             Err(refusal) => return report.refused(refusal.reason),
         };

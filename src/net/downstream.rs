@@ -12,15 +12,17 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::timers::{Timer, Timers};
+use super::transport::Transport;
 use crate::policy::reason::Reason;
 
 mod head_scan;
 mod library_answer;
 mod linger;
+mod preface;
 
 pub use head_scan::Flaw;
 use head_scan::HeadScan;
@@ -60,6 +62,8 @@ pub struct Connection {
     pub local: SocketAddr,
     waits: Waits,
     phase: Cell<Phase>,
+    /// Requests that run now, where several may: over HTTP/2.
+    streams: Cell<Option<u32>>,
     scan: Cell<HeadScan>,
     read_timer: Timer,
     write_timer: Timer,
@@ -83,6 +87,7 @@ impl Connection {
             local,
             waits,
             phase: Cell::new(Phase::Busy),
+            streams: Cell::new(None),
             scan: Cell::default(),
             read_timer: timers.timer(),
             write_timer: timers.timer(),
@@ -103,9 +108,22 @@ impl Connection {
     /// A request head is complete; its route decides from here how long things may take. Returns what is wrong with
     /// the head that the library does not say.
     pub fn request_started(&self) -> Option<Flaw> {
+        self.streams.set(self.streams.get().map(|streams| streams + 1));
         self.phase.set(Phase::Busy);
         self.read_timer.clear();
         self.scan.take().flaw()
+    }
+
+    /// From here on it speaks HTTP/2: requests run side by side, and what concerns one of them does not concern the
+    /// connection.
+    pub fn multiplex(&self) {
+        self.streams.set(Some(0));
+        self.wait_for_request();
+    }
+
+    /// Whether it speaks HTTP/2.
+    pub fn is_multiplexed(&self) -> bool {
+        self.streams.get().is_some()
     }
 
     /// The request has a body on its way.
@@ -121,10 +139,22 @@ impl Connection {
 
     /// The response has been handed over whole. Much of it may still be unwritten.
     pub fn request_answered(&self) {
+        if self.is_multiplexed() {
+            return;
+        }
         self.phase.set(Phase::Answered);
         self.flushed.set(false);
         if self.uploading.get() {
             self.read_timer.set(self.write_wait.get());
+        }
+    }
+
+    /// Nothing is left of the request: answered, or given up by either side.
+    pub fn request_over(&self) {
+        let Some(streams) = self.streams.get() else { return };
+        self.streams.set(Some(streams - 1));
+        if streams == 1 {
+            self.wait_for_request();
         }
     }
 
@@ -136,7 +166,7 @@ impl Connection {
 
     /// The connection will be closed with request bytes unread; read them out first (see `linger.rs`).
     pub fn linger_on_close(&self) {
-        self.linger.set(true);
+        self.linger.set(!self.is_multiplexed());
     }
 
     /// Until the response is written whole, the connection can only end by a reset: this client takes the end of the
@@ -171,7 +201,7 @@ impl Connection {
             Some(waker) => waker.clone_from(cx.waker()),
             None => *task = Some(cx.waker().clone()),
         }
-        self.closing.get() && self.phase.get() == Phase::Busy
+        self.closing.get() && (self.phase.get() == Phase::Busy || self.is_multiplexed())
     }
 
     /// Why its last head was refused below the request handler: malformed, too large, too slow.
@@ -209,6 +239,9 @@ impl Connection {
     }
 
     fn bytes_arrived(&self, bytes: &[u8]) {
+        if self.is_multiplexed() {
+            return;
+        }
         match self.phase.get() {
             Phase::Busy => return,
             Phase::Answered if self.uploading.get() => return self.read_timer.set(self.write_wait.get()),
@@ -233,8 +266,10 @@ impl Connection {
 /// The socket of a [`Connection`], as the HTTP library reads and writes it.
 #[derive(Debug)]
 pub struct Socket {
-    stream: TcpStream,
+    stream: Transport,
     connection: Rc<Connection>,
+    /// Read from the stream, and not yet by the HTTP library.
+    ahead: Bytes,
     answer: Option<library_answer::Answer>,
     linger: linger::Linger,
     write_blocked: bool,
@@ -242,16 +277,23 @@ pub struct Socket {
 
 impl Socket {
     /// Puts the deadlines of `connection` on `stream`.
-    pub fn new(stream: TcpStream, connection: Rc<Connection>) -> Self {
-        Self { stream, connection, answer: None, linger: linger::Linger::default(), write_blocked: false }
+    pub fn new(stream: Transport, connection: Rc<Connection>) -> Self {
+        Self {
+            stream,
+            connection,
+            ahead: Bytes::new(),
+            answer: None,
+            linger: linger::Linger::default(),
+            write_blocked: false,
+        }
     }
 
     /// What is read when nothing arrived in time: the end, after a 408 if a head had begun.
-    fn expire(&mut self) -> Poll<io::Result<()>> {
+    fn expire(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.connection.phase.get() == Phase::Head {
             self.connection.refuse_head(library_answer::HEADER_TIMEOUT);
             // One try without waiting: a client that does not read has no claim on an answer.
-            let _ = self.stream.try_write(library_answer::REQUEST_TIMEOUT);
+            let _ = Pin::new(&mut self.stream).poll_write(cx, library_answer::REQUEST_TIMEOUT);
         }
         Poll::Ready(Ok(()))
     }
@@ -300,7 +342,7 @@ impl Drop for Socket {
     fn drop(&mut self) {
         if self.connection.reset.get() {
             // Fails only if the other side was quicker, and then there is nobody left to be misled.
-            let _ = self.stream.set_zero_linger();
+            let _ = self.stream.tcp().set_zero_linger();
         }
     }
 }
@@ -311,6 +353,11 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let count = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) {
             if buf.filled().len() > before {
@@ -319,7 +366,7 @@ impl AsyncRead for Socket {
             return Poll::Ready(read);
         }
         ready!(self.connection.read_timer.poll_fired(cx));
-        self.expire()
+        self.expire(cx)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use rustls::ServerConfig;
 
 use crate::config::{self, Limits};
 use crate::net::listen;
@@ -28,6 +29,8 @@ pub struct Bound {
     pub address: SocketAddr,
     /// In force for connections accepted from now on.
     pub limits: ArcSwap<Limits>,
+    /// The TLS of connections accepted from now on; none where it speaks plain HTTP.
+    pub tls: ArcSwapOption<ServerConfig>,
     /// Connections open now, over all workers.
     pub open: AtomicUsize,
     /// The connections of each client, since they are bounded.
@@ -187,6 +190,7 @@ fn bind(config: &config::Listener, open: &[Arc<Bound>], workers: usize) -> Resul
         configured: config.address,
         address,
         limits: ArcSwap::from_pointee(config.limits.clone()),
+        tls: ArcSwapOption::empty(),
         open: AtomicUsize::new(0),
         clients: ArcSwapOption::empty(),
         full: AtomicU64::new(0),

@@ -1,7 +1,6 @@
 //! One worker: a thread with its own event loop, its own sockets and its own connections.
 
 use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
@@ -10,11 +9,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use http::{HeaderValue, Request, Response, header};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use slab::Slab;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
@@ -23,10 +17,9 @@ use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::bound::{Bound, Seat};
-use crate::net::downstream::{Connection, Socket, Waits};
+use super::serve::serve;
+use crate::net::downstream::{Connection, Waits};
 use crate::net::timers::TICK;
-use crate::proxy;
-use crate::proxy::body::ResponseBody;
 use crate::proxy::handle::Service;
 use crate::proxy::view::Worker;
 use crate::snapshot::{Id, Snapshot};
@@ -238,14 +231,19 @@ impl Floor {
         stream.set_nodelay(true).ok()?;
         let connection = Connection::new(peer, bound.address, waits, &self.worker.timers);
         let key = self.connections.borrow_mut().insert((bound.id, Rc::clone(&connection)));
+        let tls = bound.tls.load_full();
         let service = Service {
             worker: Rc::clone(&self.worker),
             connection: Rc::clone(&connection),
             listener: bound.id,
-            scheme: "http",
+            scheme: if tls.is_some() { "https" } else { "http" },
         };
         let guest = Guest { floor: Rc::clone(self), key, _seat: seat };
-        spawn_local(serve(service, stream, limits.max_header_bytes, guest));
+        let limits = Arc::clone(&limits);
+        spawn_local(async move {
+            serve(service, stream, tls, &limits).await;
+            drop(guest);
+        });
         Some(connection)
     }
 
@@ -295,41 +293,6 @@ impl Drop for Guest {
         if connections.is_empty() {
             self.floor.emptied.notify_one();
         }
-    }
-}
-
-/// Answers one request, and tells the client where it is the connection's last.
-async fn answer(
-    service: Rc<Service>,
-    request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
-    let connection = Rc::clone(&service.connection);
-    let mut response = proxy::handle(service, request).await?;
-    if connection.is_closing() {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(response)
-}
-
-/// Serves one connection to its end.
-async fn serve(service: Service, stream: TcpStream, max_header_bytes: usize, _guest: Guest) {
-    let connection = Rc::clone(&service.connection);
-    let socket = Socket::new(stream, Rc::clone(&connection));
-    let service = Rc::new(service);
-    let handler = service_fn(move |request| answer(Rc::clone(&service), request));
-    let mut http = http1::Builder::new();
-    http.auto_date_header(false).max_header_size(max_header_bytes);
-    let mut serving = std::pin::pin!(http.serve_connection(TokioIo::new(socket), handler));
-    let mut closing = false;
-    let ended = std::future::poll_fn(|cx| {
-        if !closing && connection.poll_closing(cx) {
-            closing = true;
-            serving.as_mut().graceful_shutdown();
-        }
-        serving.as_mut().poll(cx)
-    });
-    if let Err(error) = ended.await {
-        tracing::debug!(peer = %connection.peer, %error, "connection ended early");
     }
 }
 

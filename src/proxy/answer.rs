@@ -71,7 +71,8 @@ pub fn refuse(refusal: Refusal, json: bool, mut exchange: Box<Exchange>) -> Resp
     let reason = refusal.reason;
     let (kind, body) = body(reason, json);
     // What is left of an upload is read as far as it is here already, or not at all: nobody can tell the client which.
-    let closes = reason.closes() || !exchange.upload_read();
+    // An HTTP/2 connection goes on in any case: it is told of one stream what it is told here of the connection.
+    let closes = (reason.closes() || !exchange.upload_read()) && !exchange.is_multiplexed();
     exchange.refused(reason, body.len() as u64);
     let mut response = Response::builder().status(reason.status()).header(header::CONTENT_TYPE, kind);
     response = response.header(REASON, reason.header()).header(header::CACHE_CONTROL, "no-store");

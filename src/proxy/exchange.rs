@@ -92,6 +92,11 @@ impl Exchange {
         }
     }
 
+    /// Whether other requests run beside it on its connection.
+    pub fn is_multiplexed(&self) -> bool {
+        self.connection.is_multiplexed()
+    }
+
     /// When its head arrived, or the request was let go on.
     pub fn ready(&self) -> Instant {
         self.sent
@@ -362,6 +367,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.close_record();
+        self.connection.request_over();
         if let Some(entry) = self.log.take() {
             self.worker.recorder.log(&entry, &self.record);
         }

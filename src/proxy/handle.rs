@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use http::request::Parts;
 use http::{Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 use super::admission;
 use super::answer::{self, Refusal};
@@ -78,7 +78,7 @@ async fn forward(
     let (mut parts, incoming) = request.into_parts();
     let view = service.worker.view();
     let client = exchange.open_log(&view.snapshot, service.connection.peer.ip(), &parts);
-    let received = Received::check(&parts, flaw)?;
+    let received = Received::check(&parts, flaw, incoming.is_end_stream())?;
     let index = find_route(&view, &received)?;
     let route = &view.snapshot.routes[index];
     exchange.routed(route);

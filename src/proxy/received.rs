@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, Version};
 
 use super::answer::Refusal;
 use crate::config::Strategy;
@@ -38,12 +38,15 @@ pub struct Outgoing {
 }
 
 impl<'a> Received<'a> {
-    /// Holds a head to the rules of design section 10.
+    /// Holds a head to the rules of design section 10. `ended`: nothing comes after it, which HTTP/2 says in a frame.
     ///
     /// # Errors
     /// The first rule it breaks.
-    pub fn check(parts: &'a Parts, flaw: Option<Flaw>) -> Result<Self, Refusal> {
-        let checked = head::check_request(parts)?;
+    pub fn check(parts: &'a Parts, flaw: Option<Flaw>, ended: bool) -> Result<Self, Refusal> {
+        let mut checked = head::check_request(parts)?;
+        if ended && parts.version == Version::HTTP_2 {
+            checked.body = Framing::None;
+        }
         flaw.map_or(Ok(()), |flaw| Err(HeadError::from(flaw)))?;
         let path = match checked.target {
             Target::Asterisk => NormalPath { matched: "*".into(), forwarded: "*".into() },

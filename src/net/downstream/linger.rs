@@ -10,9 +10,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::net::timers::Timer;
+use crate::net::transport::Transport;
 
 /// No client is read out for longer.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -30,7 +30,7 @@ impl Linger {
     /// Ready when the client has closed its side, or time or patience ran out.
     pub(super) fn poll_read_out(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut Transport,
         timer: &Timer,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
@@ -49,7 +49,7 @@ impl Linger {
 }
 
 /// Bytes read and thrown away; 0 at the end or on an error, which is an end too.
-fn poll_drop_bytes(stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<usize> {
+fn poll_drop_bytes(stream: &mut Transport, cx: &mut Context<'_>) -> Poll<usize> {
     let mut scratch = [0; 4096];
     let mut buf = ReadBuf::new(&mut scratch);
     Pin::new(stream).poll_read(cx, &mut buf).map(|_| buf.filled().len())

@@ -1,0 +1,142 @@
+//! One accepted connection, from its first byte to its last: TLS, then HTTP/1 or HTTP/2, whichever the client speaks.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::Limits;
+use crate::net::downstream::{Connection, Socket};
+use crate::net::transport::Transport;
+use crate::proxy;
+use crate::proxy::body::ResponseBody;
+use crate::proxy::handle::Service;
+
+/// Requests that a client may have under way on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 128;
+
+/// Why a connection ended before its time.
+type Broken = Box<dyn Error + Send + Sync>;
+
+/// Serves one connection to its end.
+pub(super) async fn serve(
+    service: Service,
+    stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    limits: &Limits,
+) {
+    let connection = Rc::clone(&service.connection);
+    if let Err(error) = speak(Rc::new(service), stream, tls, limits).await {
+        tracing::debug!(peer = %connection.peer, %error, "connection ended early");
+    }
+}
+
+async fn speak(
+    service: Rc<Service>,
+    stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    limits: &Limits,
+) -> Result<(), Broken> {
+    let transport = match tls {
+        None => Transport::Plain(stream),
+        // Boxed, as a handshake needs much room, and only once.
+        Some(tls) => Box::pin(shake_hands(stream, tls, limits)).await?,
+    };
+    let agreed = transport.agreed_on_http2();
+    let mut socket = Socket::new(transport, Rc::clone(&service.connection));
+    let is_http2 = match agreed {
+        Some(agreed) => agreed,
+        None => socket.begins_http2().await?,
+    };
+    match is_http2 {
+        true => Box::pin(speak_http2(service, socket, limits)).await,
+        false => speak_http1(service, socket, limits).await,
+    }
+}
+
+async fn shake_hands(
+    stream: TcpStream,
+    tls: Arc<ServerConfig>,
+    limits: &Limits,
+) -> Result<Transport, Broken> {
+    let shaken = timeout(limits.header_timeout, TlsAcceptor::from(tls).accept(stream)).await??;
+    Ok(Transport::Tls(Box::new(shaken)))
+}
+
+async fn speak_http1(service: Rc<Service>, socket: Socket, limits: &Limits) -> Result<(), Broken> {
+    let connection = Rc::clone(&service.connection);
+    let handler = service_fn(move |request| answer(Rc::clone(&service), request));
+    let mut http = http1::Builder::new();
+    http.auto_date_header(false).max_header_size(limits.max_header_bytes);
+    let serving = pin!(http.serve_connection(TokioIo::new(socket), handler));
+    to_the_end(&connection, serving, |serving| serving.graceful_shutdown()).await
+}
+
+async fn speak_http2(service: Rc<Service>, socket: Socket, limits: &Limits) -> Result<(), Broken> {
+    let connection = Rc::clone(&service.connection);
+    connection.multiplex();
+    let handler = service_fn(move |request| proxy::handle(Rc::clone(&service), request));
+    let mut http = http2::Builder::new(Local);
+    http.auto_date_header(false)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX));
+    let serving = pin!(http.serve_connection(TokioIo::new(socket), handler));
+    to_the_end(&connection, serving, |serving| serving.graceful_shutdown()).await
+}
+
+/// Runs the library's side of a connection, and has it end where it is asked to.
+async fn to_the_end<F>(
+    connection: &Connection,
+    mut serving: Pin<&mut F>,
+    end: impl Fn(Pin<&mut F>),
+) -> Result<(), Broken>
+where
+    F: Future<Output = hyper::Result<()>>,
+{
+    let mut closing = false;
+    let ended = poll_fn(|cx| {
+        if !closing && connection.poll_closing(cx) {
+            closing = true;
+            end(serving.as_mut());
+        }
+        serving.as_mut().poll(cx)
+    });
+    Ok(ended.await?)
+}
+
+/// Answers one request, and tells the client where it is the connection's last.
+async fn answer(
+    service: Rc<Service>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let connection = Rc::clone(&service.connection);
+    let mut response = proxy::handle(service, request).await?;
+    if connection.is_closing() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+/// Runs the streams of an HTTP/2 connection on its own worker.
+#[derive(Debug, Clone, Copy)]
+struct Local;
+
+impl<F: Future + 'static> Executor<F> for Local {
+    fn execute(&self, future: F) {
+        spawn_local(async move { drop(future.await) });
+    }
+}
