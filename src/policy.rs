@@ -10,6 +10,7 @@ pub mod cookies;
 pub mod draw;
 pub mod endpoint;
 pub mod forward;
+pub mod grpc;
 pub mod head;
 pub mod health;
 pub mod hedge;

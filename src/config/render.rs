@@ -204,7 +204,7 @@ fn route_doc(route: &Route) -> Doc {
 }
 
 fn retry_doc(retry: &Retry) -> Doc {
-    let Retry { attempts, on, budget_percent, backoff, max_body } = retry;
+    let Retry { attempts, on, budget_percent, backoff, max_body, idempotent_calls } = retry;
     let condition = |condition: Condition| match condition.status() {
         Some(status) => whole(status.as_u16().into()),
         None => text(condition.name()),
@@ -216,6 +216,7 @@ fn retry_doc(retry: &Retry) -> Doc {
         ("budget_percent", whole((*budget_percent).into())),
         ("backoff", backoff),
         ("max_body", text(&show_size(*max_body))),
+        ("idempotent_calls", Doc::Flag(*idempotent_calls)),
     ])
 }
 

@@ -18,6 +18,9 @@ pub struct Retry {
     /// A body of up to so many bytes, 0 to 1 MiB, is kept to be sent again. Default 0: a request that has a body is not,
     /// unless nothing of it was written.
     pub max_body: u64,
+    /// Whether gRPC calls do no harm when they are made twice, and so are made again though an endpoint may have had them:
+    /// they are POSTs, which otherwise never are. Default: no.
+    pub idempotent_calls: bool,
 }
 
 impl Default for Retry {
@@ -28,6 +31,7 @@ impl Default for Retry {
             budget_percent: 20,
             backoff: Backoff::default(),
             max_body: 0,
+            idempotent_calls: false,
         }
     }
 }
@@ -66,11 +70,13 @@ pub enum Condition {
     Unavailable,
     /// 504.
     GatewayTimeout,
+    /// `grpc-status: 14` in place of an answer.
+    GrpcUnavailable,
 }
 
 impl Condition {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ConnectFailure,
         Self::Reset,
         Self::Timeout,
@@ -79,6 +85,7 @@ impl Condition {
         Self::BadGateway,
         Self::Unavailable,
         Self::GatewayTimeout,
+        Self::GrpcUnavailable,
     ];
 
     /// The word or number used for it in the config and the metrics.
@@ -92,13 +99,14 @@ impl Condition {
             Self::BadGateway => "502",
             Self::Unavailable => "503",
             Self::GatewayTimeout => "504",
+            Self::GrpcUnavailable => "grpc_unavailable",
         }
     }
 
     /// The status that it is, if it is one.
     pub fn status(self) -> Option<StatusCode> {
         match self {
-            Self::ConnectFailure | Self::Reset | Self::Timeout => None,
+            Self::ConnectFailure | Self::Reset | Self::Timeout | Self::GrpcUnavailable => None,
             Self::TooManyRequests => Some(StatusCode::TOO_MANY_REQUESTS),
             Self::InternalError => Some(StatusCode::INTERNAL_SERVER_ERROR),
             Self::BadGateway => Some(StatusCode::BAD_GATEWAY),
@@ -122,7 +130,7 @@ impl Condition {
 
 /// A set of conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Conditions(u8);
+pub struct Conditions(u16);
 
 impl Conditions {
     /// Whether it is one of them.
@@ -142,6 +150,6 @@ impl FromIterator<Condition> for Conditions {
     }
 }
 
-fn bit(condition: Condition) -> u8 {
-    1 << condition as u8
+fn bit(condition: Condition) -> u16 {
+    1 << condition as u16
 }

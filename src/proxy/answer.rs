@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use http::response::Builder;
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 
 use super::body::ResponseBody;
 use super::exchange::Exchange;
 use super::view::Balancing;
 use crate::policy::balance::Hint;
+use crate::policy::grpc;
 use crate::policy::reason::{Reason, Sent};
 use crate::snapshot::Endpoint;
 
@@ -43,8 +44,31 @@ impl Refusal {
     }
 }
 
-/// Whether the client asks for JSON.
-pub fn accepts_json(headers: &HeaderMap) -> bool {
+/// What an answer is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A line of text.
+    Text,
+    /// An object of JSON, for whoever asks for it.
+    Json,
+    /// A code in the head, as gRPC has it.
+    Grpc,
+}
+
+impl Form {
+    /// What the client of a request can read.
+    pub fn of<B>(request: &Request<B>) -> Self {
+        if request.version() == Version::HTTP_2 && grpc::is_call(request.headers()) {
+            Self::Grpc
+        } else if accepts_json(request.headers()) {
+            Self::Json
+        } else {
+            Self::Text
+        }
+    }
+}
+
+fn accepts_json(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).map_or(&b""[..], |value| value.as_bytes());
     accept.windows(JSON.len()).any(|part| part.eq_ignore_ascii_case(JSON))
 }
@@ -67,14 +91,20 @@ pub fn sticky_account(endpoint: &Endpoint) -> HeaderValue {
 }
 
 /// Answers the client, and closes the exchange.
-pub fn refuse(refusal: Refusal, json: bool, mut exchange: Box<Exchange>) -> Response<ResponseBody> {
+pub fn refuse(refusal: Refusal, form: Form, mut exchange: Box<Exchange>) -> Response<ResponseBody> {
     let reason = refusal.reason;
-    let (kind, body) = body(reason, json);
+    let (kind, body) = body(reason, form);
     // What is left of an upload is read as far as it is here already, or not at all: nobody can tell the client which.
     // An HTTP/2 connection goes on in any case: it is told of one stream what it is told here of the connection.
     let closes = (reason.closes() || !exchange.upload_read()) && !exchange.is_multiplexed();
     exchange.refused(reason, body.len() as u64);
-    let mut response = Response::builder().status(reason.status()).header(header::CONTENT_TYPE, kind);
+    let mut response = Response::builder().header(header::CONTENT_TYPE, kind);
+    response = match form {
+        Form::Text | Form::Json => response.status(reason.status()),
+        Form::Grpc => response
+            .header(&grpc::GRPC_STATUS, grpc::code_of(reason).value())
+            .header(&grpc::GRPC_MESSAGE, reason.text()),
+    };
     response = response.header(REASON, reason.header()).header(header::CACHE_CONTROL, "no-store");
     if let Some(sent) = refusal.sent {
         response = response.header(UPSTREAM_SENT, sent.header());
@@ -86,19 +116,23 @@ fn finish(mut response: Builder, reason: Reason, body: Bytes, closes: bool) -> R
     if closes {
         response = response.header(header::CONNECTION, "close");
     }
-    if reason.status() == http::StatusCode::METHOD_NOT_ALLOWED {
+    if reason.status() == StatusCode::METHOD_NOT_ALLOWED {
         response = response.header(header::ALLOW, ALLOWED);
     }
-    response.body(ResponseBody::Own(Some(body))).expect("every name and value is a constant of this crate")
+    let body = Some(body).filter(|body| !body.is_empty());
+    response.body(ResponseBody::Own(body)).expect("every name and value is a constant of this crate")
 }
 
-fn body(reason: Reason, json: bool) -> (&'static str, Bytes) {
-    if !json {
-        return (
-            "text/plain; charset=utf-8",
-            Bytes::from(format!("{} ({})\n", reason.text(), reason.name())),
-        );
+fn body(reason: Reason, form: Form) -> (&'static str, Bytes) {
+    match form {
+        Form::Text => {
+            let line = format!("{} ({})\n", reason.text(), reason.name());
+            ("text/plain; charset=utf-8", Bytes::from(line))
+        }
+        Form::Json => {
+            let body = serde_json::json!({ "error": reason.name(), "detail": reason.text() });
+            ("application/json", Bytes::from(body.to_string()))
+        }
+        Form::Grpc => ("application/grpc", Bytes::new()),
     }
-    let body = serde_json::json!({ "error": reason.name(), "detail": reason.text() });
-    ("application/json", Bytes::from(body.to_string()))
 }

@@ -11,15 +11,17 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use hyper::body::Incoming;
 
 use super::admission::Permit;
 use super::body::{DownloadError, Progress};
 use super::view::Worker;
-use crate::config::Condition;
+use crate::config::{BodyPace, Condition};
 use crate::net::downstream::{Connection, Flaw};
 use crate::policy::endpoint::InFlight;
 use crate::policy::forward::{X_REQUEST_ID, client_address};
+use crate::policy::grpc::{self, Code, GRPC_MESSAGE, GRPC_STATUS};
 use crate::policy::outlier::Sign;
 use crate::policy::reason::Reason;
 use crate::policy::score::{self, Outcome};
@@ -47,7 +49,17 @@ pub struct Exchange {
     permit: Option<Permit>,
     record: Record,
     log: Option<Box<Entry>>,
+    call: Call,
     completed: bool,
+}
+
+/// Whether a request is a gRPC call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    No,
+    Yes,
+    /// Its client said how long it waits.
+    Timed,
 }
 
 impl Exchange {
@@ -70,6 +82,7 @@ impl Exchange {
             permit: None,
             record: Record::new(listener),
             log: None,
+            call: Call::No,
             completed: false,
         });
         (exchange, flaw)
@@ -111,6 +124,43 @@ impl Exchange {
         if let Some(entry) = &mut self.log {
             entry.route = Some(Arc::clone(&route.name));
         }
+    }
+
+    /// It is a gRPC call. To be called before its route is known.
+    pub fn begin_call(&mut self) {
+        self.call = Call::Yes;
+    }
+
+    /// Whether it is a gRPC call.
+    pub fn is_grpc(&self) -> bool {
+        self.call != Call::No
+    }
+
+    /// A call takes no longer than its client waits, and is not held to the pace of an upload. To be called once the route
+    /// has said how long things may take.
+    pub fn bound_call(&mut self, headers: &HeaderMap) {
+        if !self.is_grpc() {
+            return;
+        }
+        let timeout = grpc::timeout(headers);
+        if timeout.is_some() {
+            self.call = Call::Timed;
+        }
+        self.deadlines.allow_call(timeout);
+    }
+
+    /// Tells the endpoint how long the client still waits, if that is bounded.
+    pub fn tell_time_left(&self, headers: &mut HeaderMap) {
+        if self.call == Call::Timed
+            && let Some(left) = self.left()
+        {
+            headers.insert(&grpc::GRPC_TIMEOUT, grpc::timeout_value(left));
+        }
+    }
+
+    /// How fast its body must come.
+    pub fn pace(&self) -> Option<BodyPace> {
+        self.deadlines.pace()
     }
 
     /// It was held back here before an endpoint was picked: that is no endpoint's time.
@@ -192,7 +242,7 @@ impl Exchange {
     pub fn let_go(&mut self) {
         if self.record.status == 0 {
             self.record.outcome = Outcome::Failure;
-            self.sample(None);
+            self.sample(None, Told::Now);
         }
         self.deadlines.try_ends(Instant::now());
         self.in_flight = None;
@@ -204,7 +254,8 @@ impl Exchange {
         if let Some(endpoint) = self.record.endpoint {
             self.worker.recorder.retry(Retry { endpoint, condition: Some(condition) });
         }
-        self.record = Record { status: 0, outcome: Outcome::Neutral, latency: None, ..self.record };
+        self.record =
+            Record { status: 0, outcome: Outcome::Neutral, latency: None, grpc_status: None, ..self.record };
     }
 
     /// What was sent came to nothing, and the budget leaves it at that.
@@ -220,8 +271,8 @@ impl Exchange {
     }
 
     /// The endpoint's response head has arrived.
-    pub fn answered(&mut self, status: StatusCode) {
-        let now = Instant::now();
+    pub fn answered(&mut self, response: &Response<Incoming>) {
+        let (now, status) = (Instant::now(), response.status());
         if let Some(in_flight) = &mut self.in_flight {
             in_flight.answered();
         }
@@ -229,9 +280,14 @@ impl Exchange {
         self.deadlines.try_ends(now);
         self.record.status = status.as_u16();
         self.record.outcome = outcome_of(status);
+        if self.call != Call::No
+            && let Some(code) = Code::of(response.headers())
+        {
+            self.call_ended(code);
+        }
         // An answer to half a request says nothing of how long a whole one takes.
         self.record.latency = sent.map(|sent| now.saturating_duration_since(sent));
-        self.sample(self.record.latency);
+        self.sample(self.record.latency, Told::Now);
     }
 
     /// Tillgate answers by itself.
@@ -240,7 +296,11 @@ impl Exchange {
         self.record.reason = Some(reason);
         self.record.bytes_out = body_bytes;
         self.record.outcome = self.blame(reason);
-        self.sample(None);
+        if self.is_grpc() {
+            self.record.status = StatusCode::OK.as_u16();
+            self.record.grpc_status = Some(grpc::code_of(reason));
+        }
+        self.sample(None, Told::Now);
         // The client may still be sending; a reset would overtake the answer.
         self.connection.linger_on_close();
         self.complete();
@@ -260,11 +320,42 @@ impl Exchange {
             DownloadError::Endpoint(_) if self.upload_failed() || self.upload_hangs() => {}
             DownloadError::Endpoint(_) | DownloadError::TimedOut(Expired::EndpointIdle | Expired::Try) => {
                 self.record.outcome = Outcome::Failure;
-                self.sample(None);
+                self.sample(None, Told::Before);
             }
             // A client that reads slowly uses up the time as well.
             DownloadError::TimedOut(Expired::Request | Expired::Client | Expired::ClientPace) => {}
         }
+    }
+
+    /// The end of the response says what a call came to.
+    pub fn trailers_moved(&mut self, trailers: &HeaderMap) {
+        if !self.is_grpc() {
+            return;
+        }
+        let Some(code) = Code::of(trailers) else { return };
+        self.call_ended(code);
+        if matches!(self.record.outcome, Outcome::Failure | Outcome::SoftFailure) {
+            self.sample(None, Told::Before);
+        }
+    }
+
+    fn call_ended(&mut self, code: Code) {
+        self.record.grpc_status = Some(code);
+        self.record.outcome = outcome_of_code(code);
+    }
+
+    /// What a call is told whose response stopped early. `None` where nobody could be told: it just ends there.
+    pub fn call_failed(&mut self, error: &DownloadError) -> Option<HeaderMap> {
+        if !self.is_grpc() || !self.is_multiplexed() {
+            return None;
+        }
+        let (code, message) = match error {
+            DownloadError::TimedOut(_) => (Code::DEADLINE_EXCEEDED, "The response did not end in time."),
+            DownloadError::Endpoint(_) => (Code::UNAVAILABLE, "The endpoint broke off its response."),
+        };
+        self.record.grpc_status = Some(code);
+        let message = HeaderValue::from_static(message);
+        Some(HeaderMap::from_iter([(GRPC_STATUS.clone(), code.value()), (GRPC_MESSAGE.clone(), message)]))
     }
 
     /// The response has been passed on whole. Returns when.
@@ -328,12 +419,12 @@ impl Exchange {
 
     /// Tells the balancer what the endpoint did. At once: the rest of a response may take hours. What was let go has been
     /// told.
-    fn sample(&self, latency: Option<Duration>) {
+    fn sample(&self, latency: Option<Duration>, told: Told) {
         let Some(in_flight) = &self.in_flight else { return };
         in_flight.endpoint().observe(self.record.outcome);
         if let (Some(endpoint), Some(route)) = (self.record.endpoint, self.record.route) {
             let learned = score::Sample { route: route.number(), latency, outcome: self.record.outcome };
-            let sign = Sign::of(self.record.outcome, self.record.status, self.record.truncated);
+            let sign = Sign::of(self.record.outcome, self.shown_status(), told == Told::Before);
             self.worker.recorder.sample(Sample { endpoint, learned, sign, began: self.sent });
             if sign == Sign::Bad {
                 self.worker.recorder.raise_alarm(in_flight.endpoint());
@@ -341,12 +432,20 @@ impl Exchange {
         }
     }
 
+    /// The status, or the one that a call's code stands for.
+    fn shown_status(&self) -> u16 {
+        let of_call = self.record.grpc_status.and_then(Code::http_status);
+        of_call.map_or(self.record.status, |status| status.as_u16())
+    }
+
     /// What an answer of Tillgate's own says of the endpoint. One may lose patience with a client, and a client can make it: only where all of the request was there does
     /// a reset tell of the endpoint. One that has died fails whole requests just as well.
     pub fn blame(&self, reason: Reason) -> Outcome {
         let impatient = reason == Reason::Reset && self.upload_hangs();
-        let too_late =
-            reason == Reason::RequestTimeout && !self.deadlines.were_the_endpoint_s(self.worker.timers.now());
+        // How long a call may take is its client's to say, and one that says too little blames nobody.
+        let was_its_own =
+            || self.call != Call::Timed && self.deadlines.were_the_endpoint_s(self.worker.timers.now());
+        let too_late = reason == Reason::RequestTimeout && !was_its_own();
         if impatient || too_late { Outcome::Neutral } else { blame(reason) }
     }
 
@@ -361,6 +460,10 @@ impl Exchange {
             self.record.outcome = Outcome::Neutral;
             self.record.status = if self.record.status == 0 { CLIENT_CLOSED } else { self.record.status };
         }
+        if self.is_grpc() && self.record.grpc_status.is_none() {
+            let code = if self.completed || self.record.truncated { Code::UNKNOWN } else { Code::CANCELLED };
+            self.record.grpc_status = Some(code);
+        }
     }
 }
 
@@ -373,6 +476,18 @@ impl Drop for Exchange {
         }
         self.worker.recorder.record(self.record);
     }
+}
+
+/// Whether outlier detection knows of the answer that is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Now,
+    Before,
+}
+
+/// What a gRPC code says of the endpoint that sent it.
+fn outcome_of_code(code: Code) -> Outcome {
+    code.http_status().map_or(Outcome::Neutral, outcome_of)
 }
 
 /// What a status says of the endpoint that sent it (design, section 8).

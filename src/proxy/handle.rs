@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
 
 use super::admission;
-use super::answer::{self, Refusal};
+use super::answer::{self, Form, Refusal};
 use super::body::{Download, RequestBody, ResponseBody};
 use super::choose::Chosen;
 use super::exchange::Exchange;
@@ -52,7 +52,10 @@ pub async fn handle(
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (mut exchange, flaw) = Exchange::begin(&service.worker, &service.connection, service.listener);
-    let json = answer::accepts_json(request.headers());
+    let form = Form::of(&request);
+    if form == Form::Grpc {
+        exchange.begin_call();
+    }
     if request.version() == Version::HTTP_10 {
         service.connection.reset_unless_written();
     }
@@ -61,7 +64,7 @@ pub async fn handle(
         Ok((response, lease)) => pass_back(&service, response, lease, exchange).await,
         Err(refusal) => {
             admission::tell_when(refusal.reason, &mut service.worker.rng.borrow_mut(), &mut told);
-            answer::refuse(refusal, json, exchange)
+            answer::refuse(refusal, form, exchange)
         }
     };
     told.apply(response.headers_mut());
@@ -82,6 +85,7 @@ async fn forward(
     let index = find_route(&view, &received)?;
     let route = &view.snapshot.routes[index];
     exchange.routed(route);
+    exchange.bound_call(&parts.headers);
     rate_limit::check(&route.rate_limits, received.head().headers, client, exchange.ready(), told)?;
     fault::inject(&service.worker, exchange, route.fault.as_deref(), &parts.headers).await?;
     admit(route, &received)?;
@@ -97,7 +101,7 @@ async fn forward(
         balancing,
         hint: Hint::new(exchange.ready(), key, &parts.method),
         kept_to: chosen.endpoint(),
-        idempotent: parts.method.is_idempotent(),
+        idempotent: parts.method.is_idempotent() || may_call_twice(exchange, route),
         route,
         policy: route.retry,
         explains: explains(service, &view, &parts),
@@ -110,6 +114,7 @@ async fn forward(
     let body = body.read(service, exchange, &outgoing, route).await;
     cookies::forget(&mut parts.headers, &view.snapshot.own_cookies);
     rewrite(service, &view.snapshot, tries.upstream, endpoint, outgoing, &mut parts);
+    exchange.tell_time_left(&mut parts.headers);
     exchange.log_request_id(&parts.headers);
     mirror::copy(service, &view, route, tries.hostless, &parts, &body);
     // Boxed, since each function on the way would have room for it.
@@ -130,6 +135,11 @@ fn admit(route: &Route, received: &Received<'_>) -> Result<(), Reason> {
         Framing::Length(length) if length > route.max_body => Err(Reason::BodyTooLarge),
         Framing::None | Framing::Length(_) | Framing::Chunked => Ok(()),
     }
+}
+
+/// A gRPC call is a POST, and only the route can say that it does no harm when it is made twice.
+fn may_call_twice(exchange: &Exchange, route: &Route) -> bool {
+    exchange.is_grpc() && route.retry.is_some_and(|retry| retry.idempotent_calls)
 }
 
 /// Whether the client may know which endpoint is picked.

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use hyper::body::Incoming;
 
 use super::body::{Failure, Kept, Progress, RequestBody, Upload};
@@ -40,7 +40,7 @@ pub trait Try {
     fn waits(&mut self);
 
     /// The endpoint's response head has arrived.
-    fn answered(&mut self, status: StatusCode);
+    fn answered(&mut self, response: &Response<Incoming>);
 
     /// The progress of the request's body, if it has one.
     fn upload(&self) -> Option<&Progress>;
@@ -59,8 +59,8 @@ impl Try for Exchange {
         self.waits();
     }
 
-    fn answered(&mut self, status: StatusCode) {
-        self.answered(status);
+    fn answered(&mut self, response: &Response<Incoming>) {
+        self.answered(response);
     }
 
     fn upload(&self) -> Option<&Progress> {
@@ -104,7 +104,8 @@ pub async fn request_body(
     }
     let progress = Rc::new(Progress::default());
     exchange.uploads(Rc::clone(&progress));
-    let mut upload = Upload::new(incoming, route, progress, Rc::clone(&service.connection));
+    let bounds = (route.max_body, exchange.pace());
+    let mut upload = Upload::new(incoming, bounds, progress, Rc::clone(&service.connection));
     if !outgoing.expects_continue {
         // Reading a body tells the client to go on: not before an endpoint takes it.
         upload.prefetch().await;
@@ -149,7 +150,7 @@ pub async fn send(
         let waited_too_long = |expired: Expired| Failed::sent(expired.reason(), Sent::Maybe, lease.reused);
         let mut failed = match answered.map_err(waited_too_long)? {
             Ok(response) => {
-                exchange.answered(response.status());
+                exchange.answered(&response);
                 return Ok((response, lease));
             }
             Err(failed) => failed,

@@ -25,6 +25,7 @@ use crate::policy::availability::Access;
 use crate::policy::balance::Hint;
 use crate::policy::endpoint::InFlight;
 use crate::policy::forward::X_TILLGATE_ENDPOINT;
+use crate::policy::grpc::{self, Code, Pushback};
 use crate::policy::reason::{Reason, Sent};
 use crate::policy::retry::{self, Decision, Repeatable, Tried, Trouble};
 use crate::policy::score::Outcome;
@@ -195,8 +196,11 @@ impl Tries<'_> {
 
     /// Whether the route asks for this answer not to be taken for one.
     fn is_trouble(&self, response: &Response<Incoming>) -> bool {
-        let condition = Condition::of_status(response.status());
-        condition.is_some_and(|condition| self.policy.is_some_and(|policy| policy.on.contains(condition)))
+        let asks = |condition| self.policy.is_some_and(|policy| policy.on.contains(condition));
+        match Condition::of_status(response.status()) {
+            Some(condition) => asks(condition),
+            None => asks(Condition::GrpcUnavailable) && is_unavailable(response),
+        }
     }
 
     /// After how long the request goes out again, if it may and there is somebody to go to. The budget has been charged
@@ -254,6 +258,7 @@ impl Tries<'_> {
             request.headers_mut().insert(header::HOST, endpoint_host(self.upstream, endpoint));
         }
         self.turn_to(endpoint, exchange);
+        exchange.tell_time_left(request.headers_mut());
         request
     }
 
@@ -345,6 +350,21 @@ impl Tries<'_> {
     }
 }
 
+/// Whether a gRPC call was turned away without an answer.
+fn is_unavailable(response: &Response<Incoming>) -> bool {
+    Code::of(response.headers()) == Some(Code::UNAVAILABLE)
+}
+
+/// What stands in the head of a gRPC call that was turned away.
+fn trouble_of_call(response: &Response<Incoming>, trouble: Trouble) -> Trouble {
+    let condition = is_unavailable(response).then_some(Condition::GrpcUnavailable);
+    match grpc::pushback(response.headers()) {
+        Pushback::None => Trouble { condition, ..trouble },
+        Pushback::After(wait) => Trouble { condition, retry_after: Some(wait), ..trouble },
+        Pushback::Never => trouble,
+    }
+}
+
 /// Not by the worker's own deadlines: those that share a sweep would come back together.
 async fn sleep(wait: Duration) {
     if !wait.is_zero() {
@@ -357,12 +377,10 @@ impl Ended {
         match self {
             Self::Answered((response, _)) => {
                 let (status, after) = (response.status(), response.headers().get(header::RETRY_AFTER));
-                Trouble {
-                    condition: Condition::of_status(status),
-                    sent: Sent::Yes,
-                    stale: false,
-                    retry_after: retry::retry_after(status, after, SystemTime::now()),
-                }
+                let condition = Condition::of_status(status);
+                let retry_after = retry::retry_after(status, after, SystemTime::now());
+                let trouble = Trouble { condition, sent: Sent::Yes, stale: false, retry_after };
+                if condition.is_none() { trouble_of_call(response, trouble) } else { trouble }
             }
             Self::Failed(failed) => Trouble {
                 condition: retry::condition_of(failed.reason, failed.sent),

@@ -103,6 +103,8 @@ pub struct RouteFigures {
     pub bytes_out: u64,
     /// Requests turned away for the load, by why.
     pub shed: BTreeMap<&'static str, u64>,
+    /// gRPC calls by what they ended with.
+    pub grpc: BTreeMap<&'static str, u64>,
 }
 
 /// Everything counted.
@@ -428,6 +430,9 @@ impl RouteFigures {
         self.bytes_out += record.bytes_out;
         if let Some(reason) = record.reason.filter(|reason| reason.is_load()) {
             *self.shed.entry(reason.name()).or_default() += 1;
+        }
+        if let Some(code) = record.grpc_status {
+            *self.grpc.entry(code.name()).or_default() += 1;
         }
     }
 }

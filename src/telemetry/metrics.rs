@@ -20,6 +20,7 @@ use super::aggregate::{BUCKETS, Durations, EndpointFigures, Figures, PoolFigures
 use super::health::Records;
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
 
+mod grpc;
 mod health;
 mod outlier;
 mod steering;
@@ -73,6 +74,7 @@ impl Collector for Scrape {
         self.totals(&mut out, &figures)?;
         self.listeners(&mut out, &figures)?;
         self.routes(&mut out, &figures)?;
+        grpc::encode(&self.snapshot, &figures, &mut out)?;
         self.retries(&mut out, &figures)?;
         admission::encode(&mut out, &self.snapshot, &figures)?;
         outlier::encode(&mut out, &self.snapshot, &figures)?;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::config::Condition;
+use crate::policy::grpc::Code;
 use crate::policy::hedge::Cause;
 use crate::policy::outlier::Sign;
 use crate::policy::reason::Reason;
@@ -38,6 +39,8 @@ pub struct Record {
     pub bytes_in: u64,
     /// Bytes of the response body.
     pub bytes_out: u64,
+    /// What a gRPC call ended with.
+    pub grpc_status: Option<Code>,
 }
 
 /// What one answer, or the lack of one, says of an endpoint.
@@ -135,6 +138,7 @@ impl Record {
             total: Duration::ZERO,
             bytes_in: 0,
             bytes_out: 0,
+            grpc_status: None,
         }
     }
 }

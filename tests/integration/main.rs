@@ -19,6 +19,7 @@ mod fault_injection;
 mod faults;
 mod forwarding;
 mod framing;
+mod grpc;
 mod health;
 mod hedging;
 mod invariants;

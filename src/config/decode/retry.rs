@@ -30,9 +30,20 @@ pub(super) fn read(value: Value<'_>) -> Option<Option<Retry>> {
         budget_percent: fields.get("budget_percent", percent).unwrap_or(default.budget_percent),
         backoff: fields.get("backoff", backoff).unwrap_or(default.backoff),
         max_body: fields.get("max_body", |value| value.size(KEPT)).unwrap_or(default.max_body),
+        idempotent_calls: fields.get("idempotent_calls", Value::flag).unwrap_or(default.idempotent_calls),
     };
+    warn(value, &retry);
     fields.close();
     Some(Some(retry))
+}
+
+fn warn(value: Value<'_>, retry: &Retry) {
+    if retry.on.contains(Condition::GrpcUnavailable) && !retry.idempotent_calls {
+        value.warn(
+            "`grpc_unavailable` has no effect: gRPC calls are POSTs, which are not sent again once an endpoint has them",
+            "add `idempotent_calls: true` if the calls of this route do no harm when they are made twice",
+        );
+    }
 }
 
 fn attempts(value: Value<'_>) -> Option<u8> {

@@ -114,9 +114,10 @@ fn a_route_sends_again_what_cannot_have_done_anything_unless_told_otherwise() {
 #[test]
 fn every_part_of_a_retry_is_read() {
     let text = "retry: { attempts: 5, on: [reset, 503, timeout, 503], budget_percent: 7, \
-                backoff: { base: 10ms, max: 1s }, max_body: 64KiB }";
+                backoff: { base: 10ms, max: 1s }, max_body: 64KiB, idempotent_calls: true }";
     let retry = good(&route(text)).config.routes.remove(0).retry.expect("a policy");
     assert_eq!((retry.attempts, retry.budget_percent, retry.max_body), (5, 7, 65_536));
+    assert!(retry.idempotent_calls && !Retry::default().idempotent_calls);
     let backoff = Backoff { base: Duration::from_millis(10), max: Duration::from_secs(1) };
     assert_eq!(retry.backoff, backoff);
     let named: Vec<_> = retry.on.iter().map(Condition::name).collect();

@@ -36,6 +36,13 @@ fn weights_that_have_no_effect_are_pointed_at() {
 }
 
 #[test]
+fn a_retry_of_grpc_calls_that_never_happens_is_pointed_at() {
+    let text = "`grpc_unavailable` has no effect: gRPC calls are POSTs, which are not sent again once an endpoint has them";
+    assert_eq!(warned(&route("retry: { on: [grpc_unavailable] }")), [format!("7:12 {text}")]);
+    assert!(warned(&route("retry: { on: [grpc_unavailable], idempotent_calls: true }")).is_empty());
+}
+
+#[test]
 fn an_upstream_that_no_route_uses_is_pointed_at() {
     let text = MINIMAL.replace("upstreams:\n", "upstreams:\n  spare: { endpoints: [a:1] }\n");
     assert_eq!(warned(&text), ["4:3 no route uses upstream `spare`"]);

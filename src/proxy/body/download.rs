@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -19,6 +20,8 @@ pub struct Download {
     first: Option<Result<Frame<Bytes>, DownloadError>>,
     incoming: Incoming,
     failed: bool,
+    /// Nothing follows, though the endpoint is not at its end.
+    ended: bool,
     lease: Option<Lease<RequestBody>>,
     exchange: Box<Exchange>,
 }
@@ -26,7 +29,7 @@ pub struct Download {
 impl Download {
     /// Streams `incoming`, then puts the connection back.
     pub fn new(incoming: Incoming, lease: Lease<RequestBody>, exchange: Box<Exchange>) -> Self {
-        Self { first: None, incoming, failed: false, lease: Some(lease), exchange }
+        Self { first: None, incoming, failed: false, ended: false, lease: Some(lease), exchange }
     }
 
     /// Takes the first frame in if it is there already, so that head and body leave in one write.
@@ -64,6 +67,9 @@ impl Download {
             Some(Err(failure)) if !self.failed => {
                 self.exchange.response_failed(&failure);
                 self.failed = true;
+                if let Some(trailers) = self.exchange.call_failed(&failure) {
+                    return Poll::Ready(Some(Ok(self.end_with(trailers))));
+                }
                 self.first = Some(Err(failure));
                 cx.waker().wake_by_ref();
                 Poll::Pending
@@ -72,7 +78,17 @@ impl Download {
         }
     }
 
+    /// The last frame of a response that stops early, and says so. Its connection is of no more use.
+    fn end_with(&mut self, trailers: HeaderMap) -> Frame<Bytes> {
+        self.ended = true;
+        self.lease = None;
+        Frame::trailers(trailers)
+    }
+
     fn poll_endpoint(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(first));
         }
@@ -84,12 +100,15 @@ impl Download {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.first.is_none() && self.incoming.is_end_stream()
+        self.ended || self.first.is_none() && self.incoming.is_end_stream()
     }
 
     fn pass(&mut self, frame: &Frame<Bytes>) {
         let bytes = frame.data_ref().map_or(0, Buf::remaining);
         self.exchange.response_moved(bytes as u64);
+        if let Some(trailers) = frame.trailers_ref().filter(|_| !self.ended) {
+            self.exchange.trailers_moved(trailers);
+        }
         if self.is_over() {
             self.finish();
         }

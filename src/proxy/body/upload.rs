@@ -13,9 +13,9 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{ready_soon, with_first};
+use crate::config::BodyPace;
 use crate::net::downstream::Connection;
 use crate::policy::pace::Pace;
-use crate::snapshot::Route;
 
 /// What became of a request body, shared between the connection that sends it and the request that waits.
 #[derive(Debug, Default)]
@@ -78,15 +78,15 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Streams `incoming` within the bounds of `route`, and tells `progress`.
+    /// Streams `incoming`, of at most so many bytes and at this pace, and tells `progress`.
     pub fn new(
         incoming: Incoming,
-        route: &Route,
+        (allowed, pace): (u64, Option<BodyPace>),
         progress: Rc<Progress>,
         connection: Rc<Connection>,
     ) -> Self {
         connection.upload_started();
-        let (allowed, pace) = (route.max_body, Pace::new(route.timeouts.pace));
+        let pace = Pace::new(pace);
         progress.patience.set(pace.patience());
         Self { first: None, incoming, allowed, pace, progress, connection }
     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::config::Timeouts;
+use crate::config::{BodyPace, Timeouts};
 use crate::net::timers::{Timer, Timers};
 use crate::policy::reason::Reason;
 use crate::proxy::body::Progress;
@@ -60,6 +60,18 @@ impl Deadlines {
 
     pub(super) fn allow(&mut self, timeouts: Timeouts) {
         self.timeouts = timeouts;
+    }
+
+    /// A gRPC call: its client may wait no longer than this, and either side of a stream may be quiet for as long as the other.
+    pub(super) fn allow_call(&mut self, timeout: Option<Duration>) {
+        self.timeouts.request = [self.timeouts.request, timeout].into_iter().flatten().min();
+        self.timeouts.body_idle = self.timeouts.idle;
+        self.timeouts.pace = None;
+    }
+
+    /// How fast the body of the request must come.
+    pub(super) fn pace(&self) -> Option<BodyPace> {
+        self.timeouts.pace
     }
 
     /// A try begins.

@@ -17,6 +17,7 @@ use http::{HeaderValue, Method, Request, header};
 use self::looks::Looks;
 use self::notes::{FirstNote, SecondNote};
 use self::race::{Attempt, Race, Ran, Side, Stops};
+use super::Ended;
 use super::{Answer, Past, Spare, Tries};
 use crate::policy::availability::Access;
 use crate::policy::hedge::Cause;
@@ -179,7 +180,7 @@ impl<'a> Tries<'a> {
         }
         let answer = ran.result.expect("what wins is an answer");
         self.settle(exchange, ran.side, ran.attempt, second);
-        exchange.answered(answer.0.status());
+        exchange.answered(&answer.0);
         answer
     }
 
@@ -222,8 +223,8 @@ impl<'a> Tries<'a> {
         }
         let (side, attempt, ended) = ran.into_ended();
         self.settle(exchange, side, attempt, second);
-        if let Some(status) = ended.status() {
-            exchange.answered(status);
+        if let Ended::Answered((response, _)) = &ended {
+            exchange.answered(response);
         }
         self.again(exchange, Box::new(ended), Some(spare), past).await
     }

@@ -91,6 +91,8 @@ struct Json<'a> {
     target: &'a str,
     status: u16,
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpc_status: Option<&'static str>,
     route: Option<&'a str>,
     upstream: Option<&'a str>,
     endpoint: Option<&'a str>,
@@ -115,6 +117,7 @@ pub(super) fn write_json(out: &mut Vec<u8>, entry: &Entry, record: &Record) {
         target: &entry.target,
         status: record.status,
         reason: record.reason.map(|reason| reason.name()),
+        grpc_status: record.grpc_status.map(|code| code.name()),
         route: entry.route.as_deref(),
         upstream: entry.upstream.as_deref(),
         endpoint: entry.endpoint.as_deref(),

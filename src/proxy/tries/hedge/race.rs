@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
 
 use super::super::{Answer, Ended};
 use super::looks::Looks;
@@ -97,7 +98,7 @@ impl Try for Running<'_> {
     }
 
     /// The exchange is told of the answer that it gets.
-    fn answered(&mut self, _: StatusCode) {}
+    fn answered(&mut self, _: &Response<Incoming>) {}
 
     fn upload(&self) -> Option<&Progress> {
         None
