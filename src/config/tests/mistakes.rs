@@ -109,7 +109,7 @@ fn a_retry_that_makes_no_sense_is_told_what_would() {
         bad(&route("retry: { attempts: 6, on: [500, 501], budget_percent: 0, max_body: 2MiB }")),
         [
             "7:24 `attempts` must be a whole number from 1 to 5, found the number 6",
-            "7:37 `condition` must be one of connect_failure, reset, timeout, 429, 500, 502, 503, 504, found \
+            "7:37 `condition` must be one of connect_failure, reset, timeout, 429, 500, 502, 503, 504, grpc_unavailable, found \
              the number 501",
             "7:59 `budget_percent` must be a whole number from 1 to 100, found the number 0",
             "7:72 `max_body` must be a size from 0 to 1MiB, found `2MiB`",
