@@ -101,6 +101,11 @@ impl Credential {
         Ok(Self { certified, leaf, kind, staple_until, files, oddities, digest })
     }
 
+    /// Whether it shows a staple that no client believes any more.
+    pub fn shows_stale(&self, now: i64) -> bool {
+        self.certified.ocsp.is_some() && self.staple_until.is_some_and(|until| until <= now)
+    }
+
     /// Whether both come from the same bytes and show the same.
     pub fn is(&self, other: &Self) -> bool {
         self.digest == other.digest && self.certified.ocsp == other.certified.ocsp
