@@ -23,6 +23,7 @@ mod share;
 mod split;
 mod syntax;
 mod timeouts;
+mod tls;
 mod yaml;
 
 #[cfg(test)]

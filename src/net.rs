@@ -5,4 +5,5 @@ mod fair;
 pub mod listen;
 pub mod pool;
 pub mod timers;
+pub mod tls;
 pub mod transport;

@@ -10,7 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::{App, ejection};
+use super::{App, certificates, ejection};
 use crate::config::render;
 use crate::policy::admission::Admission;
 use crate::policy::availability::{Access, Standing};
@@ -57,7 +57,10 @@ pub(super) async fn status(State(app): State<App>) -> Json<Value> {
         .listeners()
         .iter()
         .zip(&process.connections)
-        .map(|(bound, open)| json!({ "name": **bound.name.load(), "address": bound.address, "connections": open }))
+        .map(|(bound, open)| {
+            let tls = bound.tls.load_full().map(|tls| certificates::describe(&tls));
+            json!({ "name": **bound.name.load(), "address": bound.address, "connections": open, "tls": tls })
+        })
         .collect();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -70,6 +73,7 @@ pub(super) async fn status(State(app): State<App>) -> Json<Value> {
         "reloads_refused": process.reloads_refused,
         "last_refusal": control.last_refusal(),
         "listeners": listeners,
+        "certificate_refusals": control.certificates.refusals(),
     }))
 }
 

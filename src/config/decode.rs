@@ -24,6 +24,7 @@ mod route_match;
 mod split;
 mod strategy;
 mod timeouts;
+mod tls;
 mod units;
 mod upstream;
 mod value;
@@ -36,10 +37,11 @@ use value::{Context, Value};
 
 pub(super) use env::Env;
 pub(crate) use units::{show_duration, show_size};
+pub(super) use value::Surroundings;
 
 /// The config if there is no error in it, and everything found on the way.
-pub(super) fn decode(root: &Node, env: Env<'_>) -> (Option<Config>, Findings) {
-    let cx = Context::new(env);
+pub(super) fn decode(root: &Node, surroundings: Surroundings<'_>) -> (Option<Config>, Findings) {
+    let cx = Context::new(surroundings);
     let config = file(Value { cx: &cx, name: "the config", key_at: root.at, node: root });
     let config = config.filter(|_| !cx.has_errors());
     (config, cx.into_findings())

@@ -26,6 +26,7 @@ pub use super::retry::{Backoff, Condition, Conditions, Retry};
 pub use super::share::Share;
 pub use super::split::{Branch, Split};
 pub use super::timeouts::{BodyPace, Timeouts};
+pub use super::tls::{Alpn, Certificate, ClientAuth, ClientAuthMode, ListenerTls, TlsVersion};
 
 /// One whole config file.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +68,8 @@ pub struct Listener {
     pub name: String,
     /// The address to bind; port 0 takes a free one.
     pub address: SocketAddr,
+    /// How it encrypts. Default: it does not.
+    pub tls: Option<ListenerTls>,
     /// Bounds on what a client may hold.
     pub limits: Limits,
 }

@@ -24,6 +24,7 @@ mod queue;
 mod rate_limit;
 mod split;
 mod timeouts;
+mod tls;
 
 /// The config as YAML. A `${` in a value is printed as `$${`, so that it is not taken for a reference.
 pub fn to_yaml(config: &Config) -> String {
@@ -123,7 +124,7 @@ fn listener_doc(listener: &Listener) -> Doc {
         ("header_timeout", duration(*header_timeout)),
         ("idle_timeout", duration(*idle_timeout)),
     ]);
-    map([("address", text(&listener.address)), ("limits", limits)])
+    map([("address", text(&listener.address)), ("tls", tls::doc(listener.tls.as_ref())), ("limits", limits)])
 }
 
 fn upstream_doc(upstream: &Upstream) -> Doc {

@@ -7,6 +7,8 @@ use http::{HeaderValue, StatusCode};
 pub enum Reason {
     /// The head breaks a rule of HTTP; which one is in the word.
     BadRequest(&'static str, StatusCode),
+    /// The request came without TLS to a listener that has it.
+    PlainHttp,
     /// The route has faults injected on purpose; the word is always the same, the status as configured.
     FaultInjected(StatusCode),
     /// No route takes the request.
@@ -54,6 +56,7 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Self::BadRequest(word, _) => word,
+            Self::PlainHttp => "plain_http",
             Self::FaultInjected(_) => "fault_injected",
             Self::NoRoute => "no_route",
             Self::RateLimited => "rate_limited",
@@ -89,7 +92,7 @@ impl Reason {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyIncomplete => StatusCode::BAD_REQUEST,
+            Self::PlainHttp | Self::BodyIncomplete => StatusCode::BAD_REQUEST,
             Self::BodyTimeout | Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NoEndpoint
             | Self::UpstreamFull
@@ -109,6 +112,7 @@ impl Reason {
     pub fn text(self) -> &'static str {
         match self {
             Self::BadRequest(..) => "The request is not one that may be passed on.",
+            Self::PlainHttp => "A plain HTTP request was sent to an HTTPS port; use https://.",
             Self::FaultInjected(_) => "This route fails some requests on purpose, as a test.",
             Self::NoRoute => "No route takes this request.",
             Self::RateLimited => "Too many requests; Retry-After says when to come back.",
@@ -140,6 +144,7 @@ impl Reason {
     pub fn closes(self) -> bool {
         match self {
             Self::BadRequest(..)
+            | Self::PlainHttp
             | Self::BodyTooLarge
             | Self::BodyIncomplete
             | Self::BodyTimeout

@@ -104,6 +104,7 @@ pub fn condition_of(reason: Reason, sent: Sent) -> Option<Condition> {
         (
             Reason::BadRequest(..)
             | Reason::FaultInjected(_)
+            | Reason::PlainHttp
             | Reason::NoRoute
             | Reason::BodyTooLarge
             | Reason::BodyIncomplete

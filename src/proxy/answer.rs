@@ -32,7 +32,7 @@ pub struct Refusal {
 /// Nothing was sent.
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        let routed = !matches!(reason, Reason::BadRequest(..) | Reason::NoRoute);
+        let routed = !matches!(reason, Reason::BadRequest(..) | Reason::PlainHttp | Reason::NoRoute);
         Self { reason, sent: routed.then_some(Sent::None) }
     }
 }

@@ -511,6 +511,7 @@ fn blame(reason: Reason) -> Outcome {
         | Reason::RequestTimeout => Outcome::Failure,
         Reason::BadRequest(..)
         | Reason::FaultInjected(_)
+        | Reason::PlainHttp
         | Reason::NoRoute
         | Reason::BodyTooLarge
         | Reason::BodyIncomplete

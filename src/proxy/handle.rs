@@ -81,6 +81,7 @@ async fn forward(
     let (mut parts, incoming) = request.into_parts();
     let view = service.worker.view();
     let client = exchange.open_log(&view.snapshot, service.connection.peer.ip(), &parts);
+    refuse_plain(service)?;
     let received = Received::check(&parts, flaw, incoming.is_end_stream())?;
     let index = find_route(&view, &received)?;
     let route = &view.snapshot.routes[index];
@@ -123,6 +124,11 @@ async fn forward(
     refuse_switch(&response)?;
     chosen.tell(service, tries.tried, told);
     Ok((response, lease))
+}
+
+/// A client that meant to be private is told so, and not served in the open.
+fn refuse_plain(service: &Service) -> Result<(), Reason> {
+    if service.connection.lacks_tls() { Err(Reason::PlainHttp) } else { Ok(()) }
 }
 
 fn find_route(view: &View, received: &Received<'_>) -> Result<usize, Reason> {

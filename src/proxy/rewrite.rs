@@ -6,6 +6,7 @@ use http::{HeaderValue, Uri, Version, header};
 use super::handle::Service;
 use super::received::Outgoing;
 use super::view::{UpstreamView, Worker};
+use crate::net::tls::Session;
 use crate::policy::forward::{ForwardContext, prepare_request};
 use crate::policy::head::Framing;
 use crate::snapshot::Snapshot;
@@ -25,6 +26,7 @@ pub fn rewrite(
         client: peer,
         peer_trusted: snapshot.trusted.contains(peer),
         scheme: service.scheme,
+        client_certificate: service.connection.session().and_then(Session::forwarded),
         host: Some(&host),
         request_id: &request_id(&service.worker),
     };

@@ -13,11 +13,14 @@ use prometheus_client::registry::{Registry, Unit};
 mod admission;
 mod rate_limit;
 mod rejected;
+mod tls;
 
 pub use rejected::Rejected;
+pub use tls::Renewals;
 
 use super::aggregate::{BUCKETS, Durations, EndpointFigures, Figures, PoolFigures, RouteFigures, Shared};
 use super::health::Records;
+use crate::net::tls::Termination;
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
 
 mod grpc;
@@ -41,6 +44,10 @@ pub struct Process {
     pub connections: Vec<usize>,
     /// Connections of each of them that were closed unserved.
     pub connections_rejected: Vec<Rejected>,
+    /// TLS of each of them, where it has it.
+    pub terminations: Vec<Option<Arc<Termination>>>,
+    /// What became of certificates that were replaced.
+    pub certificates: Renewals,
     /// What the health checks have found.
     pub checks: Records,
 }
@@ -70,6 +77,7 @@ impl Collector for Scrape {
         let figures = self.figures.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         self.process(&mut out)?;
         rejected::encode(&self.process, &mut out)?;
+        tls::encode(&self.process, &mut out)?;
         rate_limit::encode(&self.snapshot, &figures, &mut out)?;
         self.totals(&mut out, &figures)?;
         self.listeners(&mut out, &figures)?;

@@ -42,6 +42,7 @@ pub(super) fn headers(
             client: from,
             peer_trusted: TrustedProxies::new(&config.trusted_proxies).contains(from),
             scheme: "http",
+            client_certificate: None,
             host: host.as_ref(),
             request_id: &HeaderValue::from_static(REQUEST_ID),
         },

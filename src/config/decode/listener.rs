@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fields::{Fields, entries};
 use super::value::Value;
-use super::{address, check_name};
+use super::{address, check_name, tls};
 use crate::config::model::{Limits, Listener};
 
 /// Bounds of every timeout that has none of its own: something, and no more than a day.
@@ -39,10 +39,10 @@ fn one<'a>(entry: Value<'a>, bound: &mut HashMap<std::net::SocketAddr, &'a str>)
         }
     });
     let limits = fields.get("limits", limits).unwrap_or_default();
-    fields.not_yet(&["tls"]);
+    let tls = fields.take("tls").map_or(Some(None), tls::read);
     fields.not_yet_unless("proxy_protocol", Value::is_off);
     fields.close();
-    Some(Listener { name: name?, address: address?, limits })
+    Some(Listener { name: name?, address: address?, tls: tls?, limits })
 }
 
 fn limits(value: Value<'_>) -> Option<Limits> {

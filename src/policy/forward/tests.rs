@@ -28,6 +28,7 @@ fn sent(peer_trusted: bool, lines: &[(&'static str, &str)]) -> HeaderMap {
     let ctx = ForwardContext {
         client: ip(PEER),
         peer_trusted,
+        client_certificate: None,
         scheme: "http",
         host: Some(&host),
         request_id: &request_id,
@@ -221,8 +222,14 @@ fn a_request_without_host_says_nothing_about_the_host() {
     ]);
     let request_id = HeaderValue::from_static("id");
     let client = ip("::ffff:192.0.2.7");
-    let ctx =
-        ForwardContext { client, peer_trusted: false, scheme: "https", host: None, request_id: &request_id };
+    let ctx = ForwardContext {
+        client,
+        peer_trusted: false,
+        scheme: "https",
+        client_certificate: None,
+        host: None,
+        request_id: &request_id,
+    };
     prepare_request(&mut headers, &ctx);
     assert!(!headers.contains_key("x-forwarded-host") && !headers.contains_key("host"));
     assert_eq!(lines(&headers, "x-forwarded-for"), [PEER]);

@@ -108,6 +108,7 @@ fn took(record: &Record) -> Option<Option<Duration>> {
         ) => Some(None),
         Some(
             Reason::BadRequest(..)
+            | Reason::PlainHttp
             | Reason::NoRoute
             | Reason::BodyTooLarge
             | Reason::BodyIncomplete
