@@ -23,6 +23,7 @@ mod share;
 mod split;
 mod syntax;
 mod timeouts;
+mod upstream_tls;
 mod yaml;
 
 #[cfg(test)]

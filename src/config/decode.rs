@@ -26,6 +26,7 @@ mod strategy;
 mod timeouts;
 mod units;
 mod upstream;
+mod upstream_tls;
 mod value;
 
 use super::model::{Admin, Config, Listener};

@@ -33,7 +33,11 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
     let shown = path.display().to_string();
     let bytes = read(path).map_err(|error| unreadable(&shown, path, &error))?;
     let text = text_of(&shown, bytes)?;
-    parse(&shown, &text, &|name| std::env::var(name).ok())
+    let mut loaded = parse(&shown, &text, &|name| std::env::var(name).ok())?;
+    if let Some(directory) = std::path::absolute(path).ok().as_deref().and_then(Path::parent) {
+        loaded.config.upstreams.iter_mut().flat_map(|one| &mut one.tls).for_each(|tls| tls.rebase(directory));
+    }
+    Ok(loaded)
 }
 
 /// Makes a config of `text`. `path_shown` is only repeated in problems; `env` answers for `${NAME}`.
