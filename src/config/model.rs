@@ -26,7 +26,7 @@ pub use super::retry::{Backoff, Condition, Conditions, Retry};
 pub use super::share::Share;
 pub use super::split::{Branch, Split};
 pub use super::timeouts::{BodyPace, Timeouts};
-pub use super::upstream_tls::{ClientCertificate, Protocol, UpstreamTls};
+pub use super::upstream_tls::{ClientCertificate, Protocol, TlsVersion, UpstreamTls};
 
 /// One whole config file.
 #[derive(Debug, Clone, Default)]

@@ -30,7 +30,7 @@ pub type Digest = u64;
 pub enum Refused {
     /// What it says is wrong.
     Problems(Problems),
-    /// Endpoints whose names have no address.
+    /// Endpoints whose names have no address, files for TLS that are of no use.
     Unresolved(Vec<Unresolved>),
     /// An address that cannot be listened on.
     Bind(BindError),
@@ -48,9 +48,7 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Problems(problems) => problems.fmt(f),
-            Self::Unresolved(all) => all.iter().try_for_each(|one| {
-                writeln!(f, "upstream {}: cannot resolve {}: {}", one.upstream, one.endpoint, one.error)
-            }),
+            Self::Unresolved(all) => all.iter().try_for_each(|one| writeln!(f, "{one}")),
             Self::Bind(BindError { listener, address, error }) => {
                 write!(f, "listener {listener}: cannot listen on {address}: {error}")
             }

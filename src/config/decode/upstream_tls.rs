@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use super::fields::Fields;
 use super::value::Value;
 use crate::config::excerpt::quoted;
-use crate::config::model::{ClientCertificate, Endpoint, Host, Protocol, UpstreamTls};
+use crate::config::model::{ClientCertificate, Endpoint, Host, Protocol, TlsVersion, UpstreamTls};
 use crate::config::node::Data;
-use crate::config::upstream_tls::TlsVersion;
 
 /// `protocol`.
 pub(super) fn protocol(value: Value<'_>) -> Option<Protocol> {
