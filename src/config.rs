@@ -24,6 +24,7 @@ mod split;
 mod syntax;
 mod timeouts;
 mod tls;
+mod upstream_tls;
 mod yaml;
 
 #[cfg(test)]

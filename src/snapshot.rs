@@ -136,7 +136,7 @@ pub struct Override {
 /// be refused. [`Upstream::reopen`] and [`Upstream::enforce`] put it in force.
 ///
 /// # Errors
-/// Every endpoint whose name has no address.
+/// Every endpoint whose name has no address, and every file for TLS that is of no use.
 pub fn build(
     config: Config,
     previous: Option<&Snapshot>,
@@ -169,13 +169,14 @@ fn build_upstreams(
     let watched: HashSet<&str> = watching.flat_map(config::Route::upstreams).collect();
     let (mut built, mut problems) = (Vec::with_capacity(config.upstreams.len()), Vec::new());
     for upstream in &config.upstreams {
-        match resolve::addresses(upstream, resolve) {
-            Ok(addresses) => {
+        match resolve::addresses(upstream, resolve).and_then(|found| Ok((found, resolve::tls(upstream)?))) {
+            Ok((addresses, tls)) => {
                 let watched = watched.contains(upstream.name.as_str());
                 built.push(upstream::build(
                     upstream,
                     watched,
                     &addresses,
+                    tls,
                     known.get(upstream.name.as_str()).copied(),
                 ))
             }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::{App, certificates, ejection};
-use crate::config::render;
+use crate::config::{UpstreamTls, render};
 use crate::policy::admission::Admission;
 use crate::policy::availability::{Access, Standing};
 use crate::policy::endpoint::Ticks;
@@ -117,11 +117,22 @@ fn describe(
     json!({
         "name": &*upstream.name,
         "strategy": upstream.config.strategy.name(),
+        "protocol": upstream.config.protocol.name(),
+        "tls": upstream.config.tls.as_ref().map(describe_tls),
         "panic": upstream.panics(),
         "admission": upstream.has_admission().then(|| describe_admission(&upstream.admission)),
         "overrides": overrides,
         "window_seconds": upstream.config.least_response.window.as_secs_f64(),
         "endpoints": endpoints,
+    })
+}
+
+fn describe_tls(tls: &UpstreamTls) -> Value {
+    json!({
+        "verify": tls.verify,
+        "server_name": tls.server_name,
+        "min_version": tls.min_version.name(),
+        "client_certificate": tls.client_certificate.is_some(),
     })
 }
 

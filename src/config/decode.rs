@@ -27,6 +27,7 @@ mod timeouts;
 mod tls;
 mod units;
 mod upstream;
+mod upstream_tls;
 mod value;
 
 use super::model::{Admin, Config, Listener};

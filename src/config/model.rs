@@ -27,6 +27,7 @@ pub use super::share::Share;
 pub use super::split::{Branch, Split};
 pub use super::timeouts::{BodyPace, Timeouts};
 pub use super::tls::{Alpn, Certificate, ClientAuth, ClientAuthMode, ListenerTls, TlsVersion};
+pub use super::upstream_tls::{ClientCertificate, Protocol, UpstreamTls};
 
 /// One whole config file.
 #[derive(Debug, Clone, Default)]
@@ -121,6 +122,10 @@ pub struct Upstream {
     pub health_check: Option<HealthCheck>,
     /// The endpoints in file order; addresses are unique, and there is at least one.
     pub endpoints: Vec<Endpoint>,
+    /// What is spoken with them. Default HTTP/1.1.
+    pub protocol: Protocol,
+    /// How connections to them are encrypted. Default: not at all.
+    pub tls: Option<UpstreamTls>,
     /// How connections to the endpoints are made and kept.
     pub connection: Connection,
     /// The cookie that keeps a client with its endpoint. Default: none.
@@ -282,17 +287,31 @@ impl fmt::Display for HostPort {
 /// `upstreams.*.connection`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
-    /// To establish a TCP connection, 1 ms to 24 h. Default 1 s.
+    /// To establish a connection, TLS with it, 1 ms to 24 h. Default 1 s.
     pub connect_timeout: Duration,
     /// An unused connection is closed after this. Default 4 s, below the 5 s after which many servers close theirs.
     pub idle_timeout: Duration,
     /// Unused connections kept per endpoint and worker, 0 to 65536. Default 256.
     pub max_idle: usize,
+    /// Requests at a time on one HTTP/2 connection, 1 to 1000; the endpoint may ask for fewer. Default 100.
+    pub max_streams: u32,
+    /// After so long without a word from the endpoint, while requests wait on an HTTP/2 connection, it is asked for a sign of
+    /// life, 1 s to 1 h. `None`: never. Default 20 s.
+    pub ping_interval: Option<Duration>,
+    /// How long it has for that, 100 ms to 1 h. Default 10 s.
+    pub ping_timeout: Duration,
 }
 
 impl Default for Connection {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(1), idle_timeout: Duration::from_secs(4), max_idle: 256 }
+        Self {
+            connect_timeout: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(4),
+            max_idle: 256,
+            max_streams: 100,
+            ping_interval: Some(Duration::from_secs(20)),
+            ping_timeout: Duration::from_secs(10),
+        }
     }
 }
 

@@ -25,6 +25,7 @@ mod rate_limit;
 mod split;
 mod timeouts;
 mod tls;
+mod upstream_tls;
 
 /// The config as YAML. A `${` in a value is printed as `$${`, so that it is not taken for a reference.
 pub fn to_yaml(config: &Config) -> String {
@@ -129,7 +130,8 @@ fn listener_doc(listener: &Listener) -> Doc {
 
 fn upstream_doc(upstream: &Upstream) -> Doc {
     let LeastResponse { quantile, window, min_samples, normalize } = upstream.least_response;
-    let Connection { connect_timeout, idle_timeout, max_idle } = &upstream.connection;
+    let Connection { connect_timeout, idle_timeout, max_idle, max_streams, ping_interval, ping_timeout } =
+        &upstream.connection;
     let tuning = [
         ("quantile", Doc::Fraction(quantile)),
         ("window", duration(window)),
@@ -140,6 +142,9 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
         ("connect_timeout", duration(*connect_timeout)),
         ("idle_timeout", duration(*idle_timeout)),
         ("max_idle", whole(*max_idle)),
+        ("max_streams", Doc::Whole((*max_streams).into())),
+        ("ping_interval", ping_interval.map_or_else(|| text("off"), duration)),
+        ("ping_timeout", duration(*ping_timeout)),
     ];
     optional_map([
         ("strategy", Some(text(upstream.strategy.name()))),
@@ -150,7 +155,8 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
         ("outlier_detection", Some(outlier::doc(upstream.outlier_detection.as_ref()))),
         ("health_check", Some(health_check::doc(upstream.health_check.as_ref()))),
         ("endpoints", Some(Doc::List(upstream.endpoints.iter().map(endpoint_doc).collect()))),
-        ("protocol", Some(text("http1"))),
+        ("protocol", Some(text(upstream.protocol.name()))),
+        ("tls", Some(upstream_tls::doc(upstream.tls.as_ref()))),
         ("connection", Some(map(connection))),
         (
             "sticky",

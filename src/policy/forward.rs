@@ -18,6 +18,7 @@ mod present;
 mod sticky;
 #[cfg(test)]
 mod tests;
+mod version;
 
 use super::audience::X_TILLGATE_TOKEN;
 use present::Present;
@@ -25,6 +26,7 @@ use present::Present;
 pub use client::{TrustedProxies, client_address};
 pub use hop_by_hop::requested_upgrade;
 pub use sticky::{header_value, sticky_value};
+pub use version::{to_http1, to_http2};
 
 /// Names a request in the logs of everybody it passes.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

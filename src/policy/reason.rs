@@ -39,6 +39,8 @@ pub enum Reason {
     ConnectFailed,
     /// The connection was not established in time.
     ConnectTimeout,
+    /// The endpoint did not prove who it is, or speaks no TLS that is spoken here.
+    TlsFailed,
     /// The endpoint closed the connection before its response head.
     Reset,
     /// The endpoint's response is not HTTP.
@@ -72,6 +74,7 @@ impl Reason {
             Self::OutOfSockets => "out_of_sockets",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
+            Self::TlsFailed => "tls_failed",
             Self::Reset => "reset",
             Self::BadResponse => "bad_response",
             Self::ResponseTimeout => "response_timeout",
@@ -101,9 +104,11 @@ impl Reason {
             | Self::Overloaded
             | Self::OutOfSockets => StatusCode::SERVICE_UNAVAILABLE,
             // A dead endpoint is a dead endpoint, whether it refuses or drops what it is sent.
-            Self::ConnectFailed | Self::ConnectTimeout | Self::Reset | Self::BadResponse => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::ConnectFailed
+            | Self::ConnectTimeout
+            | Self::TlsFailed
+            | Self::Reset
+            | Self::BadResponse => StatusCode::BAD_GATEWAY,
             Self::ResponseTimeout | Self::PerTryTimeout | Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -128,6 +133,7 @@ impl Reason {
             Self::OutOfSockets => "This server has no connection left for the request.",
             Self::ConnectFailed => "The endpoint cannot be reached.",
             Self::ConnectTimeout => "The endpoint did not accept the connection in time.",
+            Self::TlsFailed => "No secure connection to the endpoint could be made.",
             Self::Reset => "The endpoint closed the connection before it answered.",
             Self::BadResponse => "The endpoint's answer is not valid HTTP.",
             Self::ResponseTimeout | Self::PerTryTimeout => "The endpoint did not answer in time.",
@@ -155,6 +161,7 @@ impl Reason {
             | Self::OutOfSockets
             | Self::ConnectFailed
             | Self::ConnectTimeout
+            | Self::TlsFailed
             | Self::Reset
             | Self::BadResponse
             | Self::ResponseTimeout

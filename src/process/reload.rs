@@ -33,7 +33,7 @@ pub type Digest = u64;
 pub enum Refused {
     /// What it says is wrong.
     Problems(Problems),
-    /// Endpoints whose names have no address.
+    /// Endpoints whose names have no address, files for TLS that are of no use.
     Unresolved(Vec<Unresolved>),
     /// Certificates and keys that cannot be used, with their listeners.
     Certificates(Vec<(String, Fault)>),
@@ -53,12 +53,10 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Problems(problems) => problems.fmt(f),
-            Self::Unresolved(all) => all.iter().try_for_each(|one| {
-                writeln!(f, "upstream {}: cannot resolve {}: {}", one.upstream, one.endpoint, one.error)
-            }),
             Self::Certificates(all) => {
                 all.iter().try_for_each(|(listener, fault)| writeln!(f, "listener {listener}: {fault}"))
             }
+            Self::Unresolved(all) => all.iter().try_for_each(|one| writeln!(f, "{one}")),
             Self::Bind(BindError { listener, address, error }) => {
                 write!(f, "listener {listener}: cannot listen on {address}: {error}")
             }

@@ -317,8 +317,11 @@ impl Exchange {
         self.record.truncated = true;
         match error {
             // It was cut off because of what the client sent, or did not.
-            DownloadError::Endpoint(_) if self.upload_failed() || self.upload_hangs() => {}
-            DownloadError::Endpoint(_) | DownloadError::TimedOut(Expired::EndpointIdle | Expired::Try) => {
+            DownloadError::Endpoint(_) | DownloadError::CutShort
+                if self.upload_failed() || self.upload_hangs() => {}
+            DownloadError::Endpoint(_)
+            | DownloadError::CutShort
+            | DownloadError::TimedOut(Expired::EndpointIdle | Expired::Try) => {
                 self.record.outcome = Outcome::Failure;
                 self.sample(None, Told::Before);
             }
@@ -351,7 +354,9 @@ impl Exchange {
         }
         let (code, message) = match error {
             DownloadError::TimedOut(_) => (Code::DEADLINE_EXCEEDED, "The response did not end in time."),
-            DownloadError::Endpoint(_) => (Code::UNAVAILABLE, "The endpoint broke off its response."),
+            DownloadError::Endpoint(_) | DownloadError::CutShort => {
+                (Code::UNAVAILABLE, "The endpoint broke off its response.")
+            }
         };
         self.record.grpc_status = Some(code);
         let message = HeaderValue::from_static(message);
@@ -392,6 +397,13 @@ impl Exchange {
     /// Whether the whole request has been read from the client.
     pub fn upload_read(&self) -> bool {
         self.upload().is_none_or(|upload| upload.whole.get())
+    }
+
+    /// Nobody has any use for the rest of the request.
+    pub fn stop_upload(&self) {
+        if let Some(upload) = self.upload() {
+            upload.stop();
+        }
     }
 
     /// The progress of the request's body, if it has one.
@@ -504,6 +516,7 @@ fn blame(reason: Reason) -> Outcome {
     match reason {
         Reason::ConnectFailed
         | Reason::ConnectTimeout
+        | Reason::TlsFailed
         | Reason::Reset
         | Reason::BadResponse
         | Reason::ResponseTimeout

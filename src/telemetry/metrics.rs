@@ -27,6 +27,7 @@ mod grpc;
 mod health;
 mod outlier;
 mod steering;
+mod upstream_tls;
 
 /// What a status class is called in the label `code`.
 const CLASSES: [&str; 6] = ["closed", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -89,6 +90,7 @@ impl Collector for Scrape {
         steering::encode(&self.snapshot, &mut out)?;
         health::encode(&mut out, &self.snapshot, &self.process.checks)?;
         hedges::encode(&mut out, &self.snapshot, &figures)?;
+        upstream_tls::encode(&mut out, &self.snapshot)?;
         self.endpoints(&mut out, &figures)
     }
 }

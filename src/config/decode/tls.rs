@@ -91,7 +91,7 @@ fn tell(at: Value<'_>, severity: Severity, fault: &Fault) {
     at.cx.report(at.node.at, severity, fault.to_string(), fault.hint.clone());
 }
 
-fn min_version(value: Value<'_>) -> Option<TlsVersion> {
+pub(super) fn min_version(value: Value<'_>) -> Option<TlsVersion> {
     let hint = "write `min_version: \"1.2\"` or `min_version: \"1.3\"`";
     let found = value.version_text()?;
     let known = TlsVersion::ALL.into_iter().find(|version| version.name() == found);

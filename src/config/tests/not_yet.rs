@@ -1,20 +1,9 @@
-use super::{MINIMAL, bad, route, top, upstream};
+use super::{MINIMAL, bad, route, top};
 
 #[test]
 fn parts_of_a_listener_that_are_not_there_yet_say_so() {
     let text = MINIMAL.replace("8080\" }", "8080\", proxy_protocol: require }");
     assert_eq!(bad(&text), ["2:37 `proxy_protocol` is not supported yet"]);
-}
-
-#[test]
-fn parts_of_an_upstream_that_are_not_there_yet_say_so() {
-    assert_eq!(bad(&upstream("tls: 1")), ["5:5 `tls` is not supported yet"]);
-    for protocol in ["h2", "auto"] {
-        assert_eq!(
-            bad(&upstream(&format!("protocol: {protocol}"))),
-            [format!("5:15 `{protocol}` is not supported yet")]
-        );
-    }
 }
 
 #[test]

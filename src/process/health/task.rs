@@ -1,6 +1,5 @@
 //! The checks of one endpoint, one after another.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::probe;
 use crate::config::HealthCheck;
+use crate::net::connect;
 use crate::policy::endpoint::Obstacle;
 use crate::policy::health::{self, Finding, Thresholds};
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
@@ -30,22 +30,22 @@ pub(super) struct Target {
     id: Id,
     upstream: Arc<str>,
     endpoint: Arc<str>,
-    /// Where the check goes, which may be another port.
-    address: SocketAddr,
+    /// Where the check goes, which may be another port, and how the endpoint is spoken to.
+    target: connect::Target,
     config: Arc<HealthCheck>,
 }
 
 impl Target {
     pub(super) fn new(upstream: &Upstream, endpoint: &Endpoint, config: Arc<HealthCheck>) -> Self {
-        let mut address = endpoint.address;
+        let mut target = upstream.target(endpoint);
         if let Some(port) = config.port {
-            address.set_port(port.get());
+            target.address.set_port(port.get());
         }
         Self {
             id: endpoint.id,
             upstream: Arc::clone(&upstream.name),
             endpoint: Arc::clone(&endpoint.name),
-            address,
+            target,
             config,
         }
     }
@@ -65,7 +65,7 @@ pub(super) async fn run(context: Context, target: Target, beginning: usize) {
         let Ok(permit) = context.permits.acquire().await else { return };
         let began = Instant::now();
         // Boxed, since ten thousand of these tasks wait while a few hundred ask.
-        let finding = Box::pin(probe::ask(target.address, &target.config)).await;
+        let finding = Box::pin(probe::ask(&target.target, &target.config)).await;
         drop(permit);
         let Some(wait) = note(&context, &target, finding, &mut rng) else { return };
         sleep_until(began + wait).await;

@@ -96,7 +96,15 @@ impl Download {
             let expired = ready!(self.exchange.poll_expired(cx));
             return Poll::Ready(Some(Err(DownloadError::TimedOut(expired))));
         };
-        Poll::Ready(next.map(|frame| frame.map_err(DownloadError::Endpoint)))
+        match next {
+            None if self.is_cut_short() => Poll::Ready(Some(Err(DownloadError::CutShort))),
+            next => Poll::Ready(next.map(|frame| frame.map_err(DownloadError::Endpoint))),
+        }
+    }
+
+    /// The library takes a stream that was ended by RST_STREAM(NO_ERROR) for whole.
+    fn is_cut_short(&self) -> bool {
+        self.lease.as_ref().is_some_and(Lease::is_shared) && !self.incoming.is_end_stream()
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -119,8 +127,10 @@ impl Download {
     fn finish(&mut self) {
         if let Some(lease) = self.lease.take() {
             let now = self.exchange.complete();
-            if self.exchange.upload_finished() {
-                lease.put_back(now);
+            match self.exchange.upload_finished() {
+                true => lease.put_back(now),
+                false if lease.is_shared() => self.exchange.stop_upload(),
+                false => {}
             }
         }
     }
@@ -131,6 +141,8 @@ impl Download {
 pub enum DownloadError {
     /// The endpoint closed early, or framed it wrongly.
     Endpoint(hyper::Error),
+    /// The endpoint gave the response up before its end.
+    CutShort,
     /// Nothing moved for the idle timeout, or the request took too long.
     TimedOut(Expired),
 }
@@ -139,6 +151,7 @@ impl fmt::Display for DownloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Endpoint(error) => write!(f, "the response ended early: {error}"),
+            Self::CutShort => f.write_str("the endpoint gave the response up"),
             Self::TimedOut(_) => f.write_str("the response did not arrive in time"),
         }
     }

@@ -122,6 +122,7 @@ fn took(record: &Record) -> Option<Option<Duration>> {
             | Reason::Overloaded
             | Reason::OutOfSockets
             | Reason::ConnectFailed
+            | Reason::TlsFailed
             | Reason::Reset
             | Reason::BadResponse,
         ) => None,
