@@ -511,6 +511,8 @@ fn blame(reason: Reason) -> Outcome {
         | Reason::RequestTimeout => Outcome::Failure,
         Reason::BadRequest(..)
         | Reason::FaultInjected(_)
+        | Reason::Redirected(_)
+        | Reason::Preflight
         | Reason::NoRoute
         | Reason::BodyTooLarge
         | Reason::BodyIncomplete

@@ -1,4 +1,4 @@
-use super::{MINIMAL, bad, route, top, upstream};
+use super::{MINIMAL, bad, top, upstream};
 
 #[test]
 fn parts_of_a_listener_that_are_not_there_yet_say_so() {
@@ -17,19 +17,6 @@ fn parts_of_an_upstream_that_are_not_there_yet_say_so() {
             [format!("5:15 `{protocol}` is not supported yet")]
         );
     }
-}
-
-#[test]
-fn parts_of_a_route_that_are_not_there_yet_say_so() {
-    for key in ["rewrite", "redirect", "request_headers", "response_headers"] {
-        assert_eq!(bad(&route(&format!("{key}: {{}}"))), [format!("7:5 `{key}` is not supported yet")]);
-    }
-}
-
-#[test]
-fn a_redirect_is_not_also_told_to_have_an_upstream() {
-    let text = MINIMAL.replace("upstream: shop }", "redirect: { scheme: https } }");
-    assert_eq!(bad(&text), ["6:34 `redirect` is not supported yet"]);
 }
 
 #[test]

@@ -108,6 +108,8 @@ fn took(record: &Record) -> Option<Option<Duration>> {
         ) => Some(None),
         Some(
             Reason::BadRequest(..)
+            | Reason::Redirected(_)
+            | Reason::Preflight
             | Reason::NoRoute
             | Reason::BodyTooLarge
             | Reason::BodyIncomplete
