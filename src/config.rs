@@ -3,9 +3,11 @@
 //! Text -> `yaml` -> tree of nodes -> `decode` -> [`model`], and back to text by [`render`].
 
 mod cookie;
+mod cors;
 mod decode;
 mod excerpt;
 mod fault;
+mod header_edits;
 mod health_check;
 mod hedge;
 mod load;
@@ -17,8 +19,11 @@ mod overload;
 mod problem;
 mod queue;
 mod rate_limit;
+mod redirect;
 pub mod render;
 mod retry;
+mod rewrite;
+mod scheme;
 mod share;
 mod split;
 mod syntax;

@@ -10,6 +10,7 @@ pub mod handle;
 pub mod mirror;
 mod rate_limit;
 pub mod received;
+mod redirect;
 pub mod rewrite;
 pub mod send;
 pub mod sticky;

@@ -8,12 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::config::{self, Config, Hedge, Priority, Retry, Strategy, Timeouts};
+use http::HeaderValue;
+
+use crate::config::{self, Config, HeaderEdits, Hedge, Priority, Retry, Strategy, Timeouts};
 use crate::policy::audience::Audience;
 use crate::policy::balance::Balancer;
+use crate::policy::cors::Cors;
 use crate::policy::forward::TrustedProxies;
 use crate::policy::hedge::Hedging;
 use crate::policy::rate_limit::Limit;
+use crate::policy::redirect::Redirect;
+use crate::policy::rewrite::Rewrite;
 use crate::policy::route::RouteTable;
 use crate::telemetry::access_log::AccessLog;
 
@@ -79,10 +84,20 @@ pub struct Route {
     pub id: Id,
     /// For logs and metrics.
     pub name: Arc<str>,
-    /// Index into [`Snapshot::upstreams`]; of a split the first.
+    /// Index into [`Snapshot::upstreams`]; of a split the first. Of a redirect it says nothing.
     pub upstream: usize,
     /// The upstreams that share its requests, if it has more than one.
     pub split: Option<Arc<Split>>,
+    /// Where its clients are sent instead, if anywhere.
+    pub redirect: Option<Arc<Redirect>>,
+    /// What endpoints are asked for in place of what the client asked for.
+    pub rewrite: Option<Arc<Rewrite>>,
+    /// What is done to the headers of its requests.
+    pub request_headers: Option<Arc<HeaderEdits>>,
+    /// What is done to the headers of its answers.
+    pub response_headers: Option<Arc<HeaderEdits>>,
+    /// Which pages of other origins may read its answers.
+    pub cors: Option<Arc<Cors>>,
     /// Where copies of its requests go, if anywhere.
     pub mirror: Option<Arc<Mirror>>,
     /// What is done to its requests on purpose, if anything.
@@ -106,10 +121,16 @@ pub struct Route {
 }
 
 impl Route {
-    /// Indices of the upstreams that answer: one, or those of the split.
+    /// What Host says to endpoints in place of what the client asked for.
+    pub fn host(&self) -> Option<&HeaderValue> {
+        self.rewrite.as_ref().and_then(|rewrite| rewrite.host.as_ref())
+    }
+
+    /// Indices of the upstreams that answer: one, those of the split, or none.
     pub fn upstreams(&self) -> impl Iterator<Item = usize> {
         let branches = self.split.iter().flat_map(|split| &split.branches);
-        branches.map(|branch| branch.upstream).chain(self.split.is_none().then_some(self.upstream))
+        let one = (self.split.is_none() && self.redirect.is_none()).then_some(self.upstream);
+        branches.map(|branch| branch.upstream).chain(one)
     }
 }
 

@@ -3,9 +3,11 @@
 
 mod address;
 mod cookie;
+mod cors;
 mod env;
 mod fault;
 mod fields;
+mod header_edits;
 mod health_check;
 mod hedge;
 mod host;
@@ -18,7 +20,9 @@ mod path;
 mod process;
 mod queue;
 mod rate_limit;
+mod redirect;
 mod retry;
+mod rewrite;
 mod route;
 mod route_match;
 mod split;
@@ -77,6 +81,9 @@ fn file(root: Value<'_>) -> Option<Config> {
         mirror::check(root.cx, &upstreams, &routes);
         hedge::warn(root.cx, &upstreams, &routes);
         rate_limit::warn(root.cx, &routes);
+        redirect::warn(root.cx, &routes);
+        rewrite::warn(root.cx, &routes);
+        cors::warn(root.cx, &routes);
     }
     config.listeners = listeners?;
     config.upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();

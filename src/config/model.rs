@@ -14,7 +14,9 @@ use ipnet::IpNet;
 use regex::Regex;
 
 pub use super::cookie::{Cookie, SameSite};
+pub use super::cors::{Cors, Listed, OriginPattern};
 pub use super::fault::{Abort, Delay, Fault};
+pub use super::header_edits::HeaderEdits;
 pub use super::health_check::{GrpcProbe, HealthCheck, HttpProbe, Probe, Statuses};
 pub use super::hedge::{After, Hedge, Percentile};
 pub use super::mirror::Mirror;
@@ -22,7 +24,10 @@ pub use super::outlier::OutlierDetection;
 pub use super::overload::Priority;
 pub use super::queue::{AdaptiveConcurrency, Queue};
 pub use super::rate_limit::{Per, Rate, RateKey, RateLimit};
+pub use super::redirect::Redirect;
 pub use super::retry::{Backoff, Condition, Conditions, Retry};
+pub use super::rewrite::{PathChange, Rewrite};
+pub use super::scheme::Scheme;
 pub use super::share::Share;
 pub use super::split::{Branch, Split};
 pub use super::timeouts::{BodyPace, Timeouts};
@@ -322,10 +327,20 @@ pub struct Route {
     pub name: String,
     /// Which request heads it takes.
     pub matches: RouteMatch,
-    /// The name of the upstream that answers; of a split the first.
+    /// The name of the upstream that answers; of a split the first, of a redirect empty.
     pub upstream: String,
     /// The upstreams that share the requests, in place of one for all.
     pub split: Option<Split>,
+    /// Where clients are sent instead, in place of an upstream.
+    pub redirect: Option<Redirect>,
+    /// What endpoints are asked for in place of what the client asked for.
+    pub rewrite: Option<Rewrite>,
+    /// What is done to the headers of its requests.
+    pub request_headers: HeaderEdits,
+    /// What is done to the headers of its answers.
+    pub response_headers: HeaderEdits,
+    /// Which pages of other origins may read its answers. `None`: that is left to the endpoints.
+    pub cors: Option<Cors>,
     /// Where copies of some requests go.
     pub mirror: Option<Mirror>,
     /// What is done to some requests on purpose.
@@ -349,10 +364,10 @@ pub struct Route {
 }
 
 impl Route {
-    /// The names of the upstreams that answer: one, or those of the split.
+    /// The names of the upstreams that answer: one, those of the split, or none.
     pub fn upstreams(&self) -> impl Iterator<Item = &str> {
         let branches = self.split.iter().flat_map(|split| &split.branches);
-        let one = self.split.is_none().then_some(&self.upstream);
+        let one = (self.split.is_none() && self.redirect.is_none()).then_some(&self.upstream);
         branches.map(|branch| &branch.upstream).chain(one).map(String::as_str)
     }
 }
@@ -360,6 +375,10 @@ impl Route {
 /// `routes[].match`. An absent part matches everything.
 #[derive(Debug, Clone, Default)]
 pub struct RouteMatch {
+    /// How the client speaks to the shop.
+    pub scheme: Option<Scheme>,
+    /// Not those who speak so: the route would send them where they are. Not a key; it follows from `redirect`.
+    pub except: Option<Scheme>,
     /// Host without port.
     pub host: Option<HostPattern>,
     /// Path without query.

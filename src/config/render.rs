@@ -16,12 +16,16 @@ use super::model::{
 use super::yaml;
 
 mod cookie;
+mod cors;
 mod fault;
+mod header_edits;
 mod health_check;
 mod mirror;
 mod outlier;
 mod queue;
 mod rate_limit;
+mod redirect;
+mod rewrite;
 mod split;
 mod timeouts;
 mod tls;
@@ -190,23 +194,30 @@ fn endpoint_doc(endpoint: &Endpoint) -> Doc {
 
 fn route_doc(route: &Route) -> Doc {
     let strategy = route.strategy.as_ref();
+    // What is about an upstream may not stand beside a redirect.
+    let serves = route.redirect.is_none();
     optional_map([
         ("name", Some(text(&route.name))),
         ("match", Some(match_doc(&route.matches))),
-        ("upstream", route.split.is_none().then(|| text(&route.upstream))),
+        ("upstream", (route.split.is_none() && serves).then(|| text(&route.upstream))),
+        ("redirect", route.redirect.as_ref().map(redirect::doc)),
+        ("rewrite", route.rewrite.as_ref().map(rewrite::doc)),
+        ("request_headers", header_edits::doc(&route.request_headers)),
+        ("response_headers", header_edits::doc(&route.response_headers)),
+        ("cors", Some(route.cors.as_ref().map_or_else(|| text("off"), cors::doc))),
         ("split", route.split.as_ref().map(split::doc)),
         ("split_cookie", route.split.as_ref().and_then(split::cookie_doc)),
         ("strategy", strategy.map(|strategy| text(strategy.name()))),
         ("hash", strategy.and_then(Strategy::hash_key).map(hash_doc)),
         ("timeouts", Some(timeouts::doc(route.timeouts))),
         ("rate_limit", rate_limit::doc(&route.rate_limit)),
-        ("retry", Some(route.retry.as_ref().map_or_else(|| text("off"), retry_doc))),
-        ("hedge", Some(hedge::doc(route.hedge.as_ref()))),
+        ("retry", serves.then(|| route.retry.as_ref().map_or_else(|| text("off"), retry_doc))),
+        ("hedge", serves.then(|| hedge::doc(route.hedge.as_ref()))),
         ("max_body", route.max_body.map(|bytes| text(&show_size(bytes)))),
-        ("mirror", Some(route.mirror.as_ref().map_or_else(|| text("off"), mirror::doc))),
+        ("mirror", serves.then(|| route.mirror.as_ref().map_or_else(|| text("off"), mirror::doc))),
         ("fault", Some(route.fault.as_ref().map_or_else(|| text("off"), fault::doc))),
-        ("priority", Some(text(route.priority.name()))),
-        ("slo", Some(route.slo.map_or_else(|| text("off"), duration))),
+        ("priority", serves.then(|| text(route.priority.name()))),
+        ("slo", serves.then(|| route.slo.map_or_else(|| text("off"), duration))),
     ])
 }
 
@@ -228,10 +239,11 @@ fn retry_doc(retry: &Retry) -> Doc {
 }
 
 fn match_doc(matches: &RouteMatch) -> Doc {
-    let RouteMatch { host, path, methods, headers, query } = matches;
+    let RouteMatch { scheme, except: _, host, path, methods, headers, query } = matches;
     let headers = headers.iter().map(|(name, value)| (name.to_string(), bytes(value.as_bytes())));
     let query = query.iter().map(|(name, value)| (name.clone(), text(value)));
     let mut entries = Vec::new();
+    entries.extend(scheme.map(|scheme| ("scheme".to_owned(), text(scheme.name()))));
     entries.extend(host.as_ref().map(|host| ("host".to_owned(), host_doc(host))));
     entries.extend(path_doc(path).map(|(key, path)| (key.to_owned(), path)));
     entries.extend(filled("methods", Doc::List(methods.iter().map(text).collect())));

@@ -1,8 +1,10 @@
 //! Reads like the manual: what a config may say, and what is said about one that may not.
 
 mod broken_files;
+mod cors;
 mod env;
 mod good;
+mod header_edits;
 mod health_check;
 mod hedge;
 mod limits;
@@ -12,7 +14,9 @@ mod outlier;
 mod overload;
 mod places;
 mod random;
+mod redirects;
 mod rendering;
+mod rewrites;
 mod steering;
 mod upstream_tls;
 mod warnings;

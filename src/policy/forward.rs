@@ -4,7 +4,7 @@
 //! Works in place on the client's map. Content-Length passes as it is, for the HTTP library to frame by; Transfer-Encoding
 //! never passes, the library writes its own, and where one was, Content-Length goes too. Via is passed on but not added,
 //! as in nginx, HAProxy and Envoy: nginx endpoints stop compressing for requests that have one. Nothing here knows of a
-//! route's own header edits.
+//! route's own header edits, which come after it.
 
 use std::net::IpAddr;
 
@@ -23,7 +23,7 @@ mod version;
 use super::audience::X_TILLGATE_TOKEN;
 use present::Present;
 
-pub use client::{TrustedProxies, client_address};
+pub use client::{TrustedProxies, client_address, client_scheme};
 pub use hop_by_hop::requested_upgrade;
 pub use sticky::{header_value, sticky_value};
 pub use version::{to_http1, to_http2};

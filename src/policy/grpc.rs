@@ -165,7 +165,7 @@ pub fn pushback(headers: &HeaderMap) -> Pushback {
 /// What a call is told that Tillgate answers itself.
 pub fn code_of(reason: Reason) -> Code {
     match reason {
-        Reason::NoRoute => Code::UNIMPLEMENTED,
+        Reason::NoRoute | Reason::Redirected(_) | Reason::Preflight => Code::UNIMPLEMENTED,
         Reason::FaultInjected(status) => code_of_status(status),
         Reason::RateLimited | Reason::BodyTooLarge => Code::RESOURCE_EXHAUSTED,
         Reason::BadRequest(..) | Reason::PlainHttp | Reason::BodyIncomplete | Reason::BadResponse => {

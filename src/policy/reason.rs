@@ -11,6 +11,10 @@ pub enum Reason {
     PlainHttp,
     /// The route has faults injected on purpose; the word is always the same, the status as configured.
     FaultInjected(StatusCode),
+    /// The route sends the client elsewhere; the word is always the same, the status as configured.
+    Redirected(StatusCode),
+    /// The route's CORS policy answers for its endpoints what a page may ask.
+    Preflight,
     /// No route takes the request.
     NoRoute,
     /// The client, or whatever else the route counts, asks too often.
@@ -60,6 +64,8 @@ impl Reason {
             Self::BadRequest(word, _) => word,
             Self::PlainHttp => "plain_http",
             Self::FaultInjected(_) => "fault_injected",
+            Self::Redirected(_) => "redirect",
+            Self::Preflight => "cors_preflight",
             Self::NoRoute => "no_route",
             Self::RateLimited => "rate_limited",
             Self::BodyTooLarge => "body_too_large",
@@ -91,7 +97,8 @@ impl Reason {
     /// The status it is answered with.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::BadRequest(_, status) | Self::FaultInjected(status) => status,
+            Self::BadRequest(_, status) | Self::FaultInjected(status) | Self::Redirected(status) => status,
+            Self::Preflight => StatusCode::NO_CONTENT,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -119,6 +126,8 @@ impl Reason {
             Self::BadRequest(..) => "The request is not one that may be passed on.",
             Self::PlainHttp => "A plain HTTP request was sent to an HTTPS port; use https://.",
             Self::FaultInjected(_) => "This route fails some requests on purpose, as a test.",
+            Self::Redirected(_) => "This is found at the place that Location names.",
+            Self::Preflight => "What pages of this origin may ask stands in the headers.",
             Self::NoRoute => "No route takes this request.",
             Self::RateLimited => "Too many requests; Retry-After says when to come back.",
             Self::BodyTooLarge => "The request body is larger than this route allows.",
@@ -141,6 +150,11 @@ impl Reason {
         }
     }
 
+    /// Whether the client does not get what it asked for. A redirect is what its route is there for.
+    pub fn is_refusal(self) -> bool {
+        !matches!(self, Self::Redirected(_) | Self::Preflight)
+    }
+
     /// Whether the request was turned away for the load: nothing of it was sent, and it may come again soon.
     pub fn is_load(self) -> bool {
         matches!(self, Self::UpstreamFull | Self::QueueFull | Self::QueueTimeout | Self::Overloaded)
@@ -156,6 +170,8 @@ impl Reason {
             | Self::BodyTimeout
             | Self::BodyTooSlow => true,
             Self::NoRoute
+            | Self::Redirected(_)
+            | Self::Preflight
             | Self::RateLimited
             | Self::NoEndpoint
             | Self::OutOfSockets

@@ -104,6 +104,8 @@ pub fn condition_of(reason: Reason, sent: Sent) -> Option<Condition> {
             Reason::BadRequest(..)
             | Reason::FaultInjected(_)
             | Reason::PlainHttp
+            | Reason::Redirected(_)
+            | Reason::Preflight
             | Reason::NoRoute
             | Reason::BodyTooLarge
             | Reason::BodyIncomplete

@@ -525,6 +525,8 @@ fn blame(reason: Reason) -> Outcome {
         Reason::BadRequest(..)
         | Reason::FaultInjected(_)
         | Reason::PlainHttp
+        | Reason::Redirected(_)
+        | Reason::Preflight
         | Reason::NoRoute
         | Reason::BodyTooLarge
         | Reason::BodyIncomplete

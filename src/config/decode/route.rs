@@ -5,14 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 use super::fields::Fields;
 use super::value::{Value, nearest};
 use super::{
-    check_name, fault, hedge, mirror, overload, rate_limit, retry, route_match, split, strategy, timeouts,
+    check_name, cors, fault, header_edits, hedge, mirror, overload, rate_limit, redirect, retry, rewrite,
+    route_match, split, strategy, timeouts,
 };
 use crate::config::excerpt::quoted;
 use crate::config::model::{Retry, Route};
 use crate::config::node::Ordinal;
-
-/// Parts of a route that later work brings.
-const NOT_YET: [&str; 4] = ["rewrite", "redirect", "request_headers", "response_headers"];
 
 /// Bytes of a request body that may be configured: up to 1 TiB.
 const BODY_BYTES: std::ops::RangeInclusive<u64> = 0..=1 << 40;
@@ -42,17 +40,20 @@ fn one(
     let mut fields = Fields::open(item)?;
     let name = name(&mut fields, item, number, names);
     let matches = fields.take("match").map_or(Some(Default::default()), route_match::read);
+    let redirect = redirect::read(&mut fields, matches.as_ref());
     let read = |value: Value<'_>| upstream(value, upstreams?);
     let split = split::read(&mut fields, &read);
     let upstream = match &split {
         Some(Some(split)) => Some(split.branches[0].upstream.clone()),
-        // Refused below as not supported yet; to miss an upstream too would mislead.
-        Some(None) if fields.has("redirect") => fields.get("upstream", read),
+        Some(None) if !matches!(redirect, Some(None)) => Some(String::new()),
         Some(None) => fields.require("upstream", "add `upstream: NAME`", read),
         None => fields.take("upstream").and(None),
     };
     let strategy = strategy::read(&mut fields, None);
-    fields.not_yet(&NOT_YET);
+    let rewrite = rewrite::read(&mut fields, matches.as_ref());
+    let request_headers = header_edits::request(&mut fields);
+    let cors = cors::read(&mut fields, matches.as_ref());
+    let response_headers = header_edits::response(&mut fields, matches!(cors, Some(Some(_))));
     let timeouts = fields.get("timeouts", timeouts::read).unwrap_or_default();
     let rate_limit = fields.get("rate_limit", rate_limit::read).unwrap_or_default();
     let retry = fields.take("retry").map_or(Some(Some(Retry::default())), retry::read);
@@ -69,9 +70,14 @@ fn one(
     fields.close();
     Some(Route {
         name: name?,
-        matches: matches?,
+        matches: redirect::narrow(matches?, redirect.as_ref()?.as_ref()),
         upstream: upstream?,
         split: split?,
+        redirect: redirect?,
+        rewrite: rewrite?,
+        request_headers: request_headers?,
+        response_headers: response_headers?,
+        cors: cors?,
         mirror: mirror?,
         fault: fault?,
         strategy: strategy?,

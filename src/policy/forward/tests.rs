@@ -3,8 +3,26 @@ use std::borrow::Cow;
 use http::Method;
 
 use super::*;
-use crate::config::HashKey;
+use crate::config::{HashKey, Scheme};
 use crate::policy::route::Head;
+
+#[test]
+fn only_a_trusted_peer_says_how_the_client_speaks() {
+    let (http, https) = (Scheme::Http, Scheme::Https);
+    let said =
+        |words: &[&str]| map(&words.iter().map(|word| ("x-forwarded-proto", *word)).collect::<Vec<_>>());
+    for (words, wanted) in [
+        (&["HTTPS"][..], https),
+        (&["http"], http),
+        (&[], http),
+        (&["https, http"], http),
+        (&["https", "http"], http),
+    ] {
+        assert_eq!(client_scheme(http, true, &said(words)), wanted, "{words:?}");
+        assert_eq!(client_scheme(http, false, &said(words)), http, "{words:?}");
+    }
+    assert_eq!(client_scheme(https, true, &said(&["http"])), http);
+}
 
 const PEER: &str = "192.0.2.7";
 
@@ -323,7 +341,14 @@ fn forwarded_is_read_when_there_is_no_x_forwarded_for() {
 
 fn sticky(key: &HashKey, query: Option<&str>, lines: &[(&'static str, &str)]) -> Option<Vec<u8>> {
     let headers = map(lines);
-    let head = Head { host: "", path: "/cart/7", query, method: &Method::GET, headers: &headers };
+    let head = Head {
+        scheme: Scheme::Http,
+        host: "",
+        path: "/cart/7",
+        query,
+        method: &Method::GET,
+        headers: &headers,
+    };
     sticky_value(key, &head, ip("192.0.2.7")).map(Cow::into_owned)
 }
 

@@ -109,6 +109,8 @@ fn took(record: &Record) -> Option<Option<Duration>> {
         Some(
             Reason::BadRequest(..)
             | Reason::PlainHttp
+            | Reason::Redirected(_)
+            | Reason::Preflight
             | Reason::NoRoute
             | Reason::BodyTooLarge
             | Reason::BodyIncomplete
