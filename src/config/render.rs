@@ -15,6 +15,7 @@ use super::model::{
 };
 use super::yaml;
 
+mod compress;
 mod cookie;
 mod fault;
 mod health_check;
@@ -83,6 +84,7 @@ fn file(config: &Config) -> Doc {
         listeners,
         upstreams,
         routes,
+        compress,
         admin,
         access_log,
         explain_header,
@@ -94,6 +96,7 @@ fn file(config: &Config) -> Doc {
         ("listeners", named(listeners, |listener| (&listener.name, listener_doc(listener)))),
         ("upstreams", named(upstreams, |upstream| (&upstream.name, upstream_doc(upstream)))),
         ("routes", Doc::List(routes.iter().map(route_doc).collect())),
+        ("compress", compress::doc(compress.as_ref())),
         ("admin", admin_doc(admin)),
         ("access_log", access_log_doc(access_log)),
         ("explain_header", explain_header_doc(explain_header.as_ref())),
@@ -196,6 +199,7 @@ fn route_doc(route: &Route) -> Doc {
         ("retry", Some(route.retry.as_ref().map_or_else(|| text("off"), retry_doc))),
         ("hedge", Some(hedge::doc(route.hedge.as_ref()))),
         ("max_body", route.max_body.map(|bytes| text(&show_size(bytes)))),
+        ("compress", Some(compress::doc(route.compress.as_ref()))),
         ("mirror", Some(route.mirror.as_ref().map_or_else(|| text("off"), mirror::doc))),
         ("fault", Some(route.fault.as_ref().map_or_else(|| text("off"), fault::doc))),
         ("priority", Some(text(route.priority.name()))),

@@ -1,6 +1,7 @@
 //! Reads like the manual: what a config may say, and what is said about one that may not.
 
 mod broken_files;
+mod compress;
 mod env;
 mod good;
 mod health_check;
