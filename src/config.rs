@@ -2,6 +2,7 @@
 //!
 //! Text -> `yaml` -> tree of nodes -> `decode` -> [`model`], and back to text by [`render`].
 
+mod compress;
 mod cookie;
 mod cors;
 mod decode;

@@ -5,6 +5,7 @@ pub mod audience;
 pub mod availability;
 pub mod balance;
 pub mod clients;
+pub mod compress;
 pub mod concurrency;
 pub mod cookies;
 pub mod cors;

@@ -4,6 +4,7 @@ pub mod admission;
 pub mod answer;
 pub mod body;
 pub mod choose;
+mod compress;
 pub mod exchange;
 pub mod fault;
 pub mod handle;

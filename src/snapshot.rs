@@ -22,6 +22,7 @@ use crate::policy::rewrite::Rewrite;
 use crate::policy::route::RouteTable;
 use crate::telemetry::access_log::AccessLog;
 
+mod compress;
 mod fault;
 mod mirror;
 mod resolve;
@@ -30,6 +31,7 @@ mod split;
 mod sticky;
 mod upstream;
 
+pub use compress::{CodingCounts, Compress, CompressCounts, Compressing};
 pub use fault::Fault;
 pub use mirror::{Mirror, MirrorCounts, Place};
 pub use resolve::{Resolve, Unresolved};
@@ -114,6 +116,8 @@ pub struct Route {
     pub hedge: Option<Hedged>,
     /// Bytes of a request body; `u64::MAX` for no bound.
     pub max_body: u64,
+    /// How its responses are compressed, if they are.
+    pub compress: Option<Arc<Compress>>,
     /// What goes first when its upstream is overloaded.
     pub priority: Priority,
     /// The target of its p99.

@@ -2,6 +2,7 @@
 //! route.
 
 mod address;
+mod compress;
 mod cookie;
 mod cors;
 mod env;
@@ -69,8 +70,10 @@ fn file(root: Value<'_>) -> Option<Config> {
         upstream::all,
     );
     let names = upstreams.as_ref().map(|upstreams| &upstreams.names);
-    let routes =
-        fields.require("routes", "add `routes: [ { upstream: shop } ]`", |value| route::all(value, names));
+    config.compress = fields.get("compress", |value| compress::read(value, None)).flatten();
+    let routes = fields.require("routes", "add `routes: [ { upstream: shop } ]`", |value| {
+        route::all(value, names, config.compress.as_ref())
+    });
     fields.not_yet(&["tracing", "acme", "cache"]);
     fields.close();
     check_admin(admin.unwrap_or(root), &config.admin, listeners.as_deref().unwrap_or_default());

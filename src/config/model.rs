@@ -13,6 +13,7 @@ use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 use regex::Regex;
 
+pub use super::compress::{Coding, Compress, Levels, MediaPattern};
 pub use super::cookie::{Cookie, SameSite};
 pub use super::cors::{Cors, Listed, OriginPattern};
 pub use super::fault::{Abort, Delay, Fault};
@@ -47,6 +48,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Routes in file order; names are unique, and every `upstream` names one of `upstreams`.
     pub routes: Vec<Route>,
+    /// Whether responses are compressed, for routes that do not say. Default: no.
+    pub compress: Option<Compress>,
     /// Where the admin server listens.
     pub admin: Admin,
     /// Where each finished request is written.
@@ -357,6 +360,8 @@ pub struct Route {
     pub hedge: Option<Hedge>,
     /// Bytes of a request body, 0 to 1 TiB; more is answered 413. `None`: no bound.
     pub max_body: Option<u64>,
+    /// How its responses are compressed. `None`: not at all.
+    pub compress: Option<Compress>,
     /// What goes first under overload. Default normal.
     pub priority: Priority,
     /// The target of its p99, from request head to response head, 1 ms to 60 s. Default: none.

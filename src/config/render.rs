@@ -15,6 +15,7 @@ use super::model::{
 };
 use super::yaml;
 
+mod compress;
 mod cookie;
 mod cors;
 mod fault;
@@ -89,6 +90,7 @@ fn file(config: &Config) -> Doc {
         listeners,
         upstreams,
         routes,
+        compress,
         admin,
         access_log,
         explain_header,
@@ -100,6 +102,7 @@ fn file(config: &Config) -> Doc {
         ("listeners", named(listeners, |listener| (&listener.name, listener_doc(listener)))),
         ("upstreams", named(upstreams, |upstream| (&upstream.name, upstream_doc(upstream)))),
         ("routes", Doc::List(routes.iter().map(route_doc).collect())),
+        ("compress", compress::doc(compress.as_ref())),
         ("admin", admin_doc(admin)),
         ("access_log", access_log_doc(access_log)),
         ("explain_header", explain_header_doc(explain_header.as_ref())),
@@ -215,6 +218,7 @@ fn route_doc(route: &Route) -> Doc {
         ("hedge", serves.then(|| hedge::doc(route.hedge.as_ref()))),
         ("max_body", route.max_body.map(|bytes| text(&show_size(bytes)))),
         ("mirror", serves.then(|| route.mirror.as_ref().map_or_else(|| text("off"), mirror::doc))),
+        ("compress", serves.then(|| compress::doc(route.compress.as_ref()))),
         ("fault", Some(route.fault.as_ref().map_or_else(|| text("off"), fault::doc))),
         ("priority", serves.then(|| text(route.priority.name()))),
         ("slo", serves.then(|| route.slo.map_or_else(|| text("off"), duration))),

@@ -2,6 +2,7 @@
 
 mod broken_files;
 mod cors;
+mod compress;
 mod env;
 mod good;
 mod header_edits;

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 
 use super::admission::Permit;
 use super::body::{DownloadError, Progress};
+use super::compress::Asked;
 use super::view::Worker;
 use crate::config::{BodyPace, Condition};
 use crate::net::downstream::{Connection, Flaw};
@@ -50,6 +51,8 @@ pub struct Exchange {
     record: Record,
     log: Option<Box<Entry>>,
     call: Call,
+    /// What the client wishes for, where its route compresses.
+    pub asked: Option<Box<Asked>>,
     completed: bool,
 }
 
@@ -83,6 +86,7 @@ impl Exchange {
             record: Record::new(listener),
             log: None,
             call: Call::No,
+            asked: None,
             completed: false,
         });
         (exchange, flaw)
@@ -326,7 +330,8 @@ impl Exchange {
                 self.sample(None, Told::Before);
             }
             // A client that reads slowly uses up the time as well.
-            DownloadError::TimedOut(Expired::Request | Expired::Client | Expired::ClientPace) => {}
+            DownloadError::TimedOut(Expired::Request | Expired::Client | Expired::ClientPace)
+            | DownloadError::Compression(_) => {}
         }
     }
 
@@ -357,6 +362,8 @@ impl Exchange {
             DownloadError::Endpoint(_) | DownloadError::CutShort => {
                 (Code::UNAVAILABLE, "The endpoint broke off its response.")
             }
+            // No call is compressed, so that none ends so.
+            DownloadError::Compression(_) => return None,
         };
         self.record.grpc_status = Some(code);
         let message = HeaderValue::from_static(message);

@@ -11,6 +11,7 @@ use super::admission;
 use super::answer::{self, Form, Refusal};
 use super::body::{Download, RequestBody, ResponseBody};
 use super::choose::Chosen;
+use super::compress;
 use super::exchange::Exchange;
 use super::fault;
 use super::mirror;
@@ -92,6 +93,7 @@ async fn forward(
     exchange.routed(route);
     exchange.bound_call(&parts.headers);
     told.routed(route, &parts, is_preflight);
+    exchange.asked = compress::asked(route, &parts);
     rate_limit::check(&route.rate_limits, received.head().headers, client, exchange.ready(), told)?;
     fault::inject(&service.worker, exchange, route.fault.as_deref(), &parts.headers).await?;
     answer_preflight(is_preflight)?;
@@ -187,11 +189,17 @@ async fn pass_back(
     service: &Service,
     response: Response<Incoming>,
     lease: Lease<RequestBody>,
-    exchange: Box<Exchange>,
+    mut exchange: Box<Exchange>,
 ) -> Response<ResponseBody> {
     let (mut parts, incoming) = response.into_parts();
     prepare_response(&mut parts.headers);
     parts.headers.entry(header::DATE).or_insert_with(|| service.worker.date());
     parts.version = Version::HTTP_11;
-    Response::from_parts(parts, Download::new(incoming, lease, exchange).prefetch().await)
+    let asked = exchange.asked.take();
+    let download = Download::new(incoming, lease, exchange).prefetch().await;
+    let response = Response::from_parts(parts, download);
+    match asked {
+        None => response.map(ResponseBody::Download),
+        Some(asked) => compress::compress(*asked, response),
+    }
 }

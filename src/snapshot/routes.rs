@@ -5,7 +5,7 @@ use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Fault, Hedged, Id, Mirror, Override, Route, Snapshot, Split, Upstream};
+use super::{Compress, Fault, Hedged, Id, Mirror, Override, Route, Snapshot, Split, Upstream};
 use crate::config::{self, Config, HeaderEdits, Hedge, RateLimit, Strategy};
 use crate::policy::balance::Balancer;
 use crate::policy::cors::Cors;
@@ -41,6 +41,7 @@ pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Opti
             retry: route.retry,
             hedge: route.hedge.map(|policy| hedged(policy, carried)),
             max_body: route.max_body.unwrap_or(u64::MAX),
+            compress: Compress::build(route, carried),
             priority: route.priority,
             slo: route.slo,
         }

@@ -11,6 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 mod admission;
+mod compress;
 mod rate_limit;
 mod rejected;
 mod tls;
@@ -88,6 +89,7 @@ impl Collector for Scrape {
         admission::encode(&mut out, &self.snapshot, &figures)?;
         outlier::encode(&mut out, &self.snapshot, &figures)?;
         steering::encode(&self.snapshot, &mut out)?;
+        compress::encode(&self.snapshot, &mut out)?;
         health::encode(&mut out, &self.snapshot, &self.process.checks)?;
         hedges::encode(&mut out, &self.snapshot, &figures)?;
         upstream_tls::encode(&mut out, &self.snapshot)?;

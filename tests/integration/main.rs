@@ -10,6 +10,7 @@ mod availability;
 mod bodies;
 mod client_limits;
 mod command_line;
+mod compression;
 mod connections;
 mod cors;
 mod costs;

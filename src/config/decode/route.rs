@@ -5,25 +5,30 @@ use std::collections::{BTreeSet, HashMap};
 use super::fields::Fields;
 use super::value::{Value, nearest};
 use super::{
-    check_name, cors, fault, header_edits, hedge, mirror, overload, rate_limit, redirect, retry, rewrite,
+    check_name, compress, cors, fault, header_edits, hedge, mirror, overload, rate_limit, redirect, retry, rewrite,
     route_match, split, strategy, timeouts,
 };
 use crate::config::excerpt::quoted;
-use crate::config::model::{Retry, Route};
+use crate::config::model::{Compress, Retry, Route};
 use crate::config::node::Ordinal;
 
 /// Bytes of a request body that may be configured: up to 1 TiB.
 const BODY_BYTES: std::ops::RangeInclusive<u64> = 0..=1 << 40;
 
-/// All routes in file order, with the place of each. `upstreams`: the names there are, if that could be read.
-pub(super) fn all(value: Value<'_>, upstreams: Option<&BTreeSet<String>>) -> Option<Vec<(Route, Ordinal)>> {
+/// All routes in file order, with the place of each. `upstreams`: the names there are, if that could be read;
+/// `compress`: what counts for a route that does not say.
+pub(super) fn all(
+    value: Value<'_>,
+    upstreams: Option<&BTreeSet<String>>,
+    compress: Option<&Compress>,
+) -> Option<Vec<(Route, Ordinal)>> {
     let items: Vec<_> = value.items("route")?.collect();
     if items.is_empty() {
         return value.refuse_hint("there is no route", "add `- { upstream: shop }`");
     }
     let mut names = HashMap::new();
     let routes = items.into_iter().enumerate().filter_map(|(i, item)| {
-        let route = one(item, i + 1, upstreams, &mut names)?;
+        let route = one(item, i + 1, (upstreams, compress), &mut names)?;
         Some((route, item.key_at))
     });
     let routes: Vec<_> = routes.collect();
@@ -34,7 +39,7 @@ pub(super) fn all(value: Value<'_>, upstreams: Option<&BTreeSet<String>>) -> Opt
 fn one(
     item: Value<'_>,
     number: usize,
-    upstreams: Option<&BTreeSet<String>>,
+    (upstreams, compress): (Option<&BTreeSet<String>>, Option<&Compress>),
     names: &mut HashMap<String, usize>,
 ) -> Option<Route> {
     let mut fields = Fields::open(item)?;
@@ -65,6 +70,10 @@ fn one(
     let max_body = fields.get("max_body", |value| value.size(BODY_BYTES));
     let mirror = fields.take("mirror").map_or(Some(None), |value| mirror::read(value, &read));
     let fault = fields.take("fault").map_or(Some(None), |value| fault::read(value, name.as_deref()));
+    let compress = match fields.take("compress") {
+        Some(value) => compress::read(value, compress),
+        None => Some(compress.cloned()),
+    };
     let priority = fields.get("priority", overload::priority).unwrap_or_default();
     let slo = fields.get("slo", overload::slo).flatten();
     fields.close();
@@ -86,6 +95,7 @@ fn one(
         retry: retry?,
         hedge: hedge?,
         max_body,
+        compress: compress?,
         priority,
         slo,
     })

@@ -87,7 +87,8 @@ impl<'a> Value<'a> {
     }
 
     /// `NAME` must be WANTED, found ...
-    fn mismatch<T>(self, wanted: impl Display, hint: Option<&str>) -> Option<T> {
+    /// Reports that it is not what is wanted.
+    pub(super) fn mismatch<T>(self, wanted: impl Display, hint: Option<&str>) -> Option<T> {
         self.mismatch_found(wanted, &self.node.data.describe(), hint)
     }
 
@@ -273,6 +274,11 @@ impl<'a> Value<'a> {
     /// True for the plain word `off`.
     pub(super) fn is_off(self) -> bool {
         matches!(&self.node.data, Data::Text(text) if text == "off")
+    }
+
+    /// True for the plain word `on`.
+    pub(super) fn is_on(self) -> bool {
+        matches!(&self.node.data, Data::Text(text) if text == "on")
     }
 
     /// Reports that there is no map where one must be.
