@@ -1,8 +1,8 @@
 //! Reads like the manual: what a config may say, and what is said about one that may not.
 
 mod broken_files;
-mod cors;
 mod compress;
+mod cors;
 mod env;
 mod good;
 mod header_edits;

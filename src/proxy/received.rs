@@ -47,12 +47,7 @@ impl<'a> Received<'a> {
     ///
     /// # Errors
     /// The first rule it breaks.
-    pub fn check(
-        parts: &'a Parts,
-        flaw: Option<Flaw>,
-        ended: bool,
-        scheme: Scheme,
-    ) -> Result<Self, Refusal> {
+    pub fn check(parts: &'a Parts, flaw: Option<Flaw>, ended: bool, scheme: Scheme) -> Result<Self, Refusal> {
         let mut checked = head::check_request(parts)?;
         if ended && parts.version == Version::HTTP_2 {
             checked.body = Framing::None;

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use super::fields::Fields;
 use super::value::{Value, nearest};
 use super::{
-    check_name, compress, cors, fault, header_edits, hedge, mirror, overload, rate_limit, redirect, retry, rewrite,
-    route_match, split, strategy, timeouts,
+    check_name, compress, cors, fault, header_edits, hedge, mirror, overload, rate_limit, redirect, retry,
+    rewrite, route_match, split, strategy, timeouts,
 };
 use crate::config::excerpt::quoted;
 use crate::config::model::{Compress, Retry, Route};
