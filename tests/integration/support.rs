@@ -21,7 +21,7 @@ pub use client::Client;
 pub use dead::{Blackhole, Refuser};
 pub use fifo::Fifo;
 pub use gate::Gate;
-pub use grpc::{Calls, Echo, calling};
+pub use grpc::{Calls, Echo, ask_patiently, calling};
 pub use message::Message;
 pub use metrics::Metrics;
 pub use origin::{Origin, Visit};
