@@ -44,3 +44,5 @@ mod sticky;
 mod stopping;
 mod strategies;
 mod timeouts;
+mod upstream_http2;
+mod upstream_tls;
