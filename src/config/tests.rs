@@ -14,6 +14,7 @@ mod places;
 mod random;
 mod rendering;
 mod steering;
+mod tls;
 mod warnings;
 
 use super::{Loaded, Problems, load::MINIMAL, parse};

@@ -38,3 +38,4 @@ mod sticky;
 mod stopping;
 mod strategies;
 mod timeouts;
+mod tls;

@@ -5,23 +5,27 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+mod certificates;
 mod client;
 mod dead;
 mod fifo;
 mod gate;
 mod message;
 mod metrics;
+mod openssl;
 mod origin;
 mod program;
 mod proxy;
 mod yaml;
 
+pub use certificates::Authority;
 pub use client::Client;
 pub use dead::{Blackhole, Refuser};
 pub use fifo::Fifo;
 pub use gate::Gate;
 pub use message::Message;
 pub use metrics::Metrics;
+pub use openssl::{Openssl, shake_hands};
 pub use origin::{Origin, Visit};
 pub use program::Program;
 pub use proxy::{Proxy, ask_admin, replace};

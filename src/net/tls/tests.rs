@@ -9,6 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, Signatur
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConnection};
 
+use super::handshake::client;
 use super::*;
 use crate::config::{Alpn, Certificate};
 
@@ -383,6 +384,9 @@ fn a_client_that_resumes_is_still_known_by_its_certificate() {
         let leaf = |server: &ServerConnection| server.peer_certificates().map(|chain| chain[0].to_vec());
         assert!(leaf(&second).is_some());
         assert_eq!(leaf(&first), leaf(&second));
+        let named = client(&second, pki::now()).expect("a good certificate").expect("a certificate");
+        assert!(named.element.to_str().expect("ASCII").contains("DNS=till-7.example"));
+        assert!(client(&second, named.not_after + 1).is_err(), "expired since");
     }
 }
 
