@@ -41,7 +41,7 @@ pub(super) fn headers(
         &ForwardContext {
             client: from,
             peer_trusted: TrustedProxies::new(&config.trusted_proxies).contains(from),
-            scheme: "http",
+            scheme: asked.scheme(config),
             client_certificate: None,
             host: host.as_ref(),
             request_id: &HeaderValue::from_static(REQUEST_ID),

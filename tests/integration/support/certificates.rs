@@ -46,7 +46,7 @@ impl Authority {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let mut params = CertificateParams::new(hosts).expect("hosts");
         params.distinguished_name.push(DnType::CommonName, name);
-        self.write(name, params, algorithm);
+        self.write(name, &params, algorithm);
         self
     }
 
@@ -54,7 +54,7 @@ impl Authority {
     pub fn issue_expired(&self, name: &str) -> &Self {
         let mut params = CertificateParams::new(vec![format!("{name}.example")]).expect("a host");
         params.not_after = rcgen::date_time_ymd(2020, 1, 1);
-        self.write(name, params, &rcgen::PKCS_ECDSA_P256_SHA256);
+        self.write(name, &params, &rcgen::PKCS_ECDSA_P256_SHA256);
         self
     }
 
@@ -71,7 +71,7 @@ impl Authority {
         format!("web: {{ address: \"127.0.0.1:0\", tls: {{ certificates: [ {certificates} ] {more} }} }}")
     }
 
-    fn write(&self, name: &str, params: CertificateParams, algorithm: &'static SignatureAlgorithm) {
+    fn write(&self, name: &str, params: &CertificateParams, algorithm: &'static SignatureAlgorithm) {
         let key = new_key(algorithm);
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         write(&self.path(&format!("{name}.pem")), &certificate.pem());

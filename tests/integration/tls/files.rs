@@ -91,3 +91,30 @@ fn a_listener_that_gets_tls_has_it_for_the_connections_to_come() {
     assert_eq!(proxy.reload(&plain.to_string()).status(), 200);
     assert_eq!(proxy.get("/").status(), 200);
 }
+
+#[test]
+fn explain_tells_who_takes_tls_from_who_does_not() {
+    let (authority, _) = ok();
+    authority.issue("shop", &["shop.example"]);
+    let secure = authority.listener(&["shop"], "").replace("web:", "secure:").replace(":0", ":8443");
+    let both = format!("web: {{ address: \"127.0.0.1:8080\" }}, {secure}");
+    let config = authority.path("tillgate.yaml");
+    fs::write(&config, Yaml::new("endpoints: [\"127.0.0.1:7001\"]").listeners(&both).to_string())
+        .expect("write");
+    let explain = |url: &str| {
+        let config = config.to_str().expect("UTF-8");
+        let output = Program::output(&["explain", "--offline", "-c", config, "GET", url]);
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    for (url, listener, proto) in [
+        ("https://127.0.0.1:8443/", "secure (127.0.0.1:8443)", "https"),
+        ("http://127.0.0.1:8080/", "web (127.0.0.1:8080)", "http"),
+        ("https://127.0.0.1:8080/", "none at this address", "http"),
+        ("http://127.0.0.1:8443/", "none at this address", "http"),
+    ] {
+        let said = explain(url);
+        let line = said.lines().find(|line| line.starts_with("listener")).expect("a listener");
+        assert!(line.contains(listener), "{url}: {said}");
+        assert!(said.contains(&format!("x-forwarded-proto: {proto}\n")), "{url}: {said}");
+    }
+}
