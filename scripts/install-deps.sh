@@ -10,6 +10,7 @@ declare -A PACKAGE_OF=(
     [haproxy]=haproxy
     [nc]=netcat-openbsd
     [nginx]=nginx-light
+    [openssl]=openssl
     [pkg-config]=pkg-config
     [python3]=python3
     [shellcheck]=shellcheck
@@ -34,7 +35,7 @@ main() {
 install_for() {
     case $1 in
         demo) need_commands cc pkg-config curl wrk ss ;;
-        test) need_commands cc pkg-config curl wrk nginx nc ss ;;
+        test) need_commands cc pkg-config curl wrk nginx nc openssl ss ;;
         lint)
             need_commands cc pkg-config shellcheck
             need_cargo_deny

@@ -20,6 +20,7 @@ mod rendering;
 mod rewrites;
 mod steering;
 mod upstream_tls;
+mod tls;
 mod warnings;
 
 use super::{Loaded, Problems, load::MINIMAL, parse};

@@ -5,6 +5,7 @@
 //! reason, and a closed connection is read out first so that the last answer is not lost to a reset.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::sleep;
 
 use super::timers::{Timer, Timers};
 use super::tls::Session;
@@ -221,6 +223,17 @@ impl Connection {
             None => *task = Some(cx.waker().clone()),
         }
         self.closing.get() && (self.phase.get() == Phase::Busy || self.is_multiplexed())
+    }
+
+    /// Ready when it has been asked to close, and has had the time for a last request: who has not even shaken hands by
+    /// then has none under way.
+    pub async fn given_up(&self) {
+        poll_fn(|cx| {
+            self.poll_closing(cx);
+            if self.is_closing() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        sleep(LAST_REQUEST_WAIT).await;
     }
 
     /// Why its last head was refused below the request handler: malformed, too large, too slow.

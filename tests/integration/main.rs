@@ -46,3 +46,4 @@ mod strategies;
 mod timeouts;
 mod upstream_http2;
 mod upstream_tls;
+mod tls;

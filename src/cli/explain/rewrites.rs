@@ -60,8 +60,8 @@ pub(super) fn headers(
         &ForwardContext {
             client: from,
             peer_trusted: TrustedProxies::new(&config.trusted_proxies).contains(from),
+            scheme: asked.scheme(config).name(),
             client_certificate: None,
-            scheme: asked.scheme().name(),
             host: host.as_ref(),
             request_id: &HeaderValue::from_static(REQUEST_ID),
         },
