@@ -15,7 +15,7 @@ mod circles;
 pub(super) use circles::warn;
 
 /// Keys of a route that are about what an upstream does.
-const NEEDLESS: [&str; 13] = [
+const NEEDLESS: [&str; 14] = [
     "upstream",
     "split",
     "split_cookie",
@@ -26,6 +26,7 @@ const NEEDLESS: [&str; 13] = [
     "retry",
     "hedge",
     "max_body",
+    "compress",
     "mirror",
     "priority",
     "slo",
