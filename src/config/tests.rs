@@ -19,8 +19,8 @@ mod redirects;
 mod rendering;
 mod rewrites;
 mod steering;
-mod upstream_tls;
 mod tls;
+mod upstream_tls;
 mod warnings;
 
 use super::{Loaded, Problems, load::MINIMAL, parse};

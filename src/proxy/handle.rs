@@ -64,14 +64,17 @@ pub async fn handle(
         service.connection.reset_unless_written();
     }
     let mut told = Told::default();
-    let (maker, mut response) = match forward(&service, &mut exchange, flaw, request, &mut told).await {
-        Ok((response, lease)) => (Maker::Endpoint, pass_back(&service, response, lease, exchange).await),
+    let mut response = match forward(&service, &mut exchange, flaw, request, &mut told).await {
+        Ok((response, lease)) => pass_back(response, lease, exchange, &told).await,
         Err(refusal) => {
             admission::tell_when(refusal.reason, &mut service.worker.rng.borrow_mut(), &mut told);
-            (Maker::Tillgate, answer::refuse(refusal, form, exchange))
+            let mut response = answer::refuse(refusal, form, exchange);
+            told.edit(Maker::Tillgate, response.headers_mut());
+            response
         }
     };
-    told.apply(maker, response.headers_mut());
+    told.apply(response.headers_mut());
+    response.headers_mut().entry(header::DATE).or_insert_with(|| service.worker.date());
     Ok(response)
 }
 
@@ -186,14 +189,14 @@ fn refuse_switch(response: &Response<Incoming>) -> Result<(), Refusal> {
 
 /// Makes the endpoint's response the one the client gets.
 async fn pass_back(
-    service: &Service,
     response: Response<Incoming>,
     lease: Lease<RequestBody>,
     mut exchange: Box<Exchange>,
+    told: &Told,
 ) -> Response<ResponseBody> {
     let (mut parts, incoming) = response.into_parts();
     prepare_response(&mut parts.headers);
-    parts.headers.entry(header::DATE).or_insert_with(|| service.worker.date());
+    told.edit(Maker::Endpoint, &mut parts.headers);
     parts.version = Version::HTTP_11;
     let asked = exchange.asked.take();
     let download = Download::new(incoming, lease, exchange).prefetch().await;

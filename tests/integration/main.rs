@@ -44,6 +44,6 @@ mod sticky;
 mod stopping;
 mod strategies;
 mod timeouts;
+mod tls;
 mod upstream_http2;
 mod upstream_tls;
-mod tls;
