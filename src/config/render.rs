@@ -200,6 +200,7 @@ fn route_doc(route: &Route) -> Doc {
         ("hedge", Some(hedge::doc(route.hedge.as_ref()))),
         ("max_body", route.max_body.map(|bytes| text(&show_size(bytes)))),
         ("compress", Some(compress::doc(route.compress.as_ref()))),
+        ("early_hints", Some(text(if route.early_hints { "on" } else { "off" }))),
         ("mirror", Some(route.mirror.as_ref().map_or_else(|| text("off"), mirror::doc))),
         ("fault", Some(route.fault.as_ref().map_or_else(|| text("off"), fault::doc))),
         ("priority", Some(text(route.priority.name()))),

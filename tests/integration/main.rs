@@ -39,4 +39,5 @@ mod split;
 mod sticky;
 mod stopping;
 mod strategies;
+mod streaming;
 mod timeouts;
