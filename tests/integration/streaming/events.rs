@@ -1,7 +1,7 @@
 //! Events, each of which is read before the next is sent.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
 
@@ -35,6 +35,16 @@ fn telling(framing: &'static str) -> (Origin, Sender<&'static str>) {
         }
     });
     (origin, tell)
+}
+
+/// A client of HTTP/2, which prints what comes as it comes.
+fn curl(proxy: &Proxy) -> Child {
+    Command::new("curl")
+        .args(["-sSN", "--compressed", "--http2-prior-knowledge", "--max-time", "20"])
+        .arg(format!("http://{}/events", proxy.web()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("curl runs")
 }
 
 /// Reads until the end of what is expected.
@@ -71,26 +81,20 @@ fn each_event_arrives_before_the_next_is_sent() {
 
 #[test]
 fn each_event_arrives_before_the_next_is_sent_over_http_2() {
-    let (origin, tell) = telling("transfer-encoding: chunked\r\n");
-    let proxy = Proxy::before(&[&origin]);
-    let mut curl = Command::new("curl")
-        .args(["-sSN", "--http2-prior-knowledge", "--max-time", "20"])
-        .arg(format!("http://{}/events", proxy.web()))
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("curl runs");
-    let mut read = BufReader::new(curl.stdout.take().expect("its output"));
-    for event in ["data: 1\n", "data: 2\n", "data: 3\n"] {
-        tell.send(event).expect("the origin listens");
-        let mut line = String::new();
-        read.read_line(&mut line).expect("a line");
-        assert_eq!(line, event);
+    for compress in ["off", "{ types: [text/event-stream], algorithms: [gzip] }"] {
+        let (origin, tell) = telling("transfer-encoding: chunked\r\n");
+        let proxy = Yaml::before(&[&origin]).line(&format!("compress: {compress}")).start();
+        let mut curl = curl(&proxy);
+        let mut read = BufReader::new(curl.stdout.take().expect("its output"));
+        for event in ["data: 1\n", "data: 2\n", "data: 3\n"] {
+            tell.send(event).expect("the origin listens");
+            let mut line = String::new();
+            read.read_line(&mut line).expect("a line");
+            assert_eq!(line, event);
+        }
+        curl.kill().expect("curl is killed");
+        curl.wait().expect("curl ends");
     }
-    drop(tell);
-    drop(origin);
-    let mut rest = String::new();
-    read.read_to_string(&mut rest).expect("the end");
-    curl.wait().expect("curl ends");
 }
 
 #[test]
@@ -108,14 +112,14 @@ fn a_long_poll_is_answered_when_there_is_something_to_say() {
 #[test]
 fn a_stream_that_is_silent_for_longer_than_idle_is_ended_and_one_that_is_not_goes_on() {
     let (origin, tell) = telling("transfer-encoding: chunked\r\n");
-    let proxy = Yaml::before(&[&origin]).route("timeouts: { idle: 500ms }").start();
+    let proxy = Yaml::before(&[&origin]).route("timeouts: { idle: 2s }").start();
     let mut client = proxy.client();
     client.send(ASK);
-    // Four times as long as idle, but never silent for as long.
-    for _ in 0..20 {
+    // Longer than idle, but never silent for as long.
+    for _ in 0..6 {
         tell.send(": still here\n\n").expect("the origin listens");
         read_to(&mut client, ": still here\n\n");
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(std::time::Duration::from_millis(400));
     }
     let rest = client.rest();
     assert!(!rest.ends_with(b"0\r\n\r\n"), "no end that a client could take for one");
@@ -161,12 +165,7 @@ fn a_client_of_http_2_that_leaves_ends_the_stream_at_the_endpoint() {
         let _ = gone.send(visit.closes());
     });
     let proxy = Proxy::before(&[&origin]);
-    let mut curl = Command::new("curl")
-        .args(["-sSN", "--http2-prior-knowledge", "--max-time", "20"])
-        .arg(format!("http://{}/events", proxy.web()))
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("curl runs");
+    let mut curl = curl(&proxy);
     let mut byte = [0];
     curl.stdout.take().expect("its output").read_exact(&mut byte).expect("the first event");
     curl.kill().expect("curl is killed");
