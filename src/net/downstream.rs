@@ -10,6 +10,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
@@ -23,12 +24,14 @@ use super::transport::Transport;
 use crate::policy::reason::Reason;
 
 mod head_scan;
+mod interim;
 mod library_answer;
 mod linger;
 mod preface;
 
 pub use head_scan::Flaw;
 use head_scan::HeadScan;
+pub use interim::Interim;
 
 /// How long a connection that is to be closed, and has no request running, may still bring its last.
 const LAST_REQUEST_WAIT: Duration = Duration::from_secs(1);
@@ -79,6 +82,8 @@ pub struct Connection {
     linger: Cell<bool>,
     reset: Cell<bool>,
     refused: Cell<Option<Reason>>,
+    /// What the client is to be told before the response of the request that runs.
+    interim: RefCell<Option<Arc<Interim>>>,
     task: RefCell<Option<Waker>>,
 }
 
@@ -104,6 +109,7 @@ impl Connection {
             linger: Cell::new(false),
             reset: Cell::new(false),
             refused: Cell::new(None),
+            interim: RefCell::new(None),
             task: RefCell::new(None),
         };
         connection.wait_for_request();
@@ -303,6 +309,8 @@ pub struct Socket {
     /// Read from the stream, and not yet by the HTTP library.
     ahead: Bytes,
     answer: Option<library_answer::Answer>,
+    /// Of an interim response that is being written.
+    interim: Bytes,
     linger: linger::Linger,
     write_blocked: bool,
 }
@@ -315,6 +323,7 @@ impl Socket {
             connection,
             ahead: Bytes::new(),
             answer: None,
+            interim: Bytes::new(),
             linger: linger::Linger::default(),
             write_blocked: false,
         }
@@ -404,6 +413,7 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_rest_of_interim(cx))?;
         if self.replace_answer(buf) {
             return Poll::Ready(Ok(buf.len()));
         }
@@ -419,6 +429,7 @@ impl AsyncWrite for Socket {
         if let [only] = bufs {
             return self.poll_write(cx, only);
         }
+        ready!(self.poll_rest_of_interim(cx))?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.write_outcome(cx, written)
     }
@@ -429,6 +440,7 @@ impl AsyncWrite for Socket {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_answer(cx))?;
+        ready!(self.poll_interim(cx))?;
         self.connection.written();
         Pin::new(&mut self.stream).poll_flush(cx)
     }

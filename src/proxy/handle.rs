@@ -12,6 +12,7 @@ use super::answer::{self, Form, Refusal};
 use super::body::{Download, RequestBody, ResponseBody};
 use super::choose::Chosen;
 use super::compress;
+use super::early_hints;
 use super::exchange::Exchange;
 use super::fault;
 use super::mirror;
@@ -73,6 +74,7 @@ pub async fn handle(
             response
         }
     };
+    service.connection.close_interim();
     told.apply(response.headers_mut());
     response.headers_mut().entry(header::DATE).or_insert_with(|| service.worker.date());
     Ok(response)
@@ -126,12 +128,14 @@ async fn forward(
     let endpoint = tries.begin(exchange)?;
     let body = body.read(service, exchange, &outgoing, route).await;
     cookies::forget(&mut parts.headers, &view.snapshot.own_cookies);
+    let interim = early_hints::open(service, route, &parts);
     rewrite(service, &view.snapshot, route, tries.upstream, endpoint, outgoing, &mut parts);
     exchange.tell_time_left(&mut parts.headers);
     exchange.log_request_id(&parts.headers);
     mirror::copy(service, &view, route, tries.hostless, &parts, &body);
     // Boxed, since each function on the way would have room for it.
-    let request = Box::new(Request::from_parts(parts, body));
+    let mut request = Box::new(Request::from_parts(parts, body));
+    early_hints::listen(interim, &mut request);
     let (response, lease) = tries.send(exchange, request).await?;
     refuse_switch(&response)?;
     chosen.tell(service, tries.tried, told);

@@ -43,6 +43,7 @@ mod split;
 mod sticky;
 mod stopping;
 mod strategies;
+mod streaming;
 mod timeouts;
 mod tls;
 mod upstream_http2;
