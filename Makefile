@@ -27,9 +27,9 @@ bench: ## Criterion benches of the hot functions
 bench-simulation: ## Strategies beside models of their rivals in virtual time, some minutes
 	cargo bench --locked --bench simulation
 
-bench-peers: ## Tillgate beside nginx and HAProxy; ROUNDS=3 SECONDS=2 for a short run
+bench-peers: ## Tillgate beside nginx, HAProxy and Envoy, protocol by protocol; ROUNDS=3 SECONDS=2 for a short run
 	scripts/install-deps.sh bench-peers
-	cargo build --release --locked
+	cargo build --release --locked --bin tillgate --example peers_client --example peers_server
 	python3 benches/peers/run.py
 
 bench-tail: ## Tails beside the field: slow, stalling, crashing endpoints; ROUNDS=3 SECONDS=12 to change its length

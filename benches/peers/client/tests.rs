@@ -4,11 +4,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{LocalSet, spawn_local, yield_now};
+use tokio::time::timeout;
 
 use super::tally::{Caller, drive};
-use super::{Outcome, grpc, handshake, websocket};
+use super::{Outcome, grpc, handshake, idle, websocket};
 
 #[path = "../server/echo.rs"]
 mod echo;
@@ -20,6 +22,7 @@ mod unary;
 use site::Site;
 
 const TIME: Duration = Duration::from_millis(50);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 #[test]
 fn every_message_of_a_websocket_is_counted_once() {
@@ -77,6 +80,36 @@ fn a_site_that_does_not_resume_ends_the_run() {
         assert!(drive(visitors, TIME).await.is_err());
         Ok(())
     });
+}
+
+#[test]
+fn a_connection_closed_while_it_is_idle_is_noticed() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let to = listener.local_addr()?;
+        spawn_local(async move { answer_and_keep_two(&listener).await });
+        let mut open = idle::open(to, 3, None).await?;
+        timeout(DEADLINE, async {
+            while idle::closed(&mut open).await == 0 {
+                yield_now().await;
+            }
+        })
+        .await?;
+        assert_eq!(idle::closed(&mut open).await, 1);
+        Ok(())
+    });
+}
+
+async fn answer_and_keep_two(listener: &TcpListener) -> Outcome<()> {
+    let mut kept = Vec::new();
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        let _request = stream.read(&mut [0; 1024]).await?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await?;
+        if kept.len() < 2 {
+            kept.push(stream);
+        }
+    }
 }
 
 #[test]
