@@ -12,7 +12,7 @@ demo: ## Build, start the services and Tillgate on config.example.yaml, say what
 test: ## Install what the tests need, and run them all
 	scripts/test.sh
 
-conformance: ## HTTP/2 as h2spec and the clients of nghttp2 see it; needs Go, with which h2spec is built
+conformance: ## HTTP/2 as h2spec, nghttp2 and gRPC of Go see it; needs Go, which builds the tools
 	scripts/conformance.sh
 
 soak: ## Every fault of an endpoint under every strategy for minutes; ROUNDS=10 for longer

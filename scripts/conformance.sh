@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What h2spec and the clients of nghttp2 say of Tillgate's HTTP/2. h2spec is built with Go, in the version that
-# tests/tools/go.mod says. With --if-possible a machine that cannot build it is told so, and that is no failure.
+# What h2spec, the clients of nghttp2 and grpcurl say of Tillgate's HTTP/2. h2spec and grpcurl are built with Go, in the
+# versions that tests/tools/go.mod says. With --if-possible a machine that cannot build them is told so, and that is no failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Where Go's own package puts it; not on everybody's PATH.
@@ -18,12 +18,12 @@ main() {
         exit 1
     fi
     scripts/install-deps.sh conformance
-    TILLGATE_H2SPEC=$TOOLS/h2spec cargo test --locked --test integration -- conformance:: --ignored
+    TILLGATE_CONFORMANCE_TOOLS=$TOOLS cargo test --locked --test integration -- conformance:: --ignored
 }
 
 build_tools() {
-    command -v go || fail "go is missing; h2spec is built with it"
-    is_new_enough || fail "h2spec is built with Go $OLDEST_GO or later, and here is $(go env GOVERSION)"
+    command -v go || fail "go is missing; h2spec and grpcurl are built with it"
+    is_new_enough || fail "h2spec and grpcurl are built with Go $OLDEST_GO or later, and here is $(go env GOVERSION)"
     GOBIN=$TOOLS go -C tests/tools install tool
 }
 

@@ -52,7 +52,8 @@ class Clients:
         text = self.run(["h2load", *words], seconds)
         refuse(r"[1-9]\d* (failed|errored|timeout|3xx|4xx|5xx)", text)
         if url.startswith("https:"):
-            found("(TLSv1.3)", text), found("(TLS_AES_128_GCM_SHA256)", text)
+            found("(TLSv1.3)", text)
+            found("(TLS_AES_128_GCM_SHA256)", text)
         # Start, status and microseconds, one line for each request.
         latencies = sorted(int(line.split()[2]) / 1e6 for line in log.open())
         requests = int(found(r"(\d+) succeeded", text))
@@ -100,9 +101,9 @@ class Held:
         self.process = subprocess.Popen(**how | {"stdin": subprocess.PIPE})
 
     def __enter__(self):
-        # Empty where it failed, which it says at its end.
         if not self.process.stdout.readline():
             self.end()
+            raise Failure("idle connections: ended before they were all open")
         return self
 
     def __exit__(self, kind, *_):
@@ -113,7 +114,11 @@ class Held:
             self.process.communicate()
 
     def end(self):
-        _, problem = self.process.communicate(timeout=PATIENCE)
+        try:
+            _, problem = self.process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise Failure("idle connections: the client does not end") from None
         if self.process.returncode != 0:
             raise Failure(f"idle connections: {problem.strip()}")
 

@@ -18,6 +18,9 @@ use super::{Outcome, say, tls};
 /// How many are being opened at a time: more would measure the proxy's requests, not its idle connections.
 const AT_A_TIME: usize = 32;
 
+/// For each, with its handshake and its answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Opens them all, says so, and holds them until stdin ends. One that was closed by then is an error.
 pub(crate) async fn hold(to: SocketAddr, number: usize, ca: Option<&Path>) -> Outcome<()> {
     let connector = ca.map(|ca| tls::connector(ca, false)).transpose()?;
@@ -56,12 +59,16 @@ pub(crate) async fn open(
         if opening.len() == AT_A_TIME {
             open.extend(opening.join_next().await.transpose()?.transpose()?);
         }
-        opening.spawn_local(open_one(to, connector.cloned()));
+        opening.spawn_local(in_time(to, connector.cloned()));
     }
     while let Some(opened) = opening.join_next().await {
         open.push(opened??);
     }
     Ok(open)
+}
+
+async fn in_time(to: SocketAddr, connector: Option<TlsConnector>) -> Outcome<Box<dyn Stream>> {
+    timeout(PATIENCE, open_one(to, connector)).await?
 }
 
 async fn open_one(to: SocketAddr, connector: Option<TlsConnector>) -> Outcome<Box<dyn Stream>> {
