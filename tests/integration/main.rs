@@ -11,6 +11,7 @@ mod bodies;
 mod client_limits;
 mod command_line;
 mod compression;
+mod conformance;
 mod connections;
 mod cors;
 mod costs;
