@@ -1,5 +1,8 @@
 //! Paths and hosts that endpoints know under another name.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::support::{Message, OK, Origin, Proxy, Yaml, endpoints, eventually};
 
 fn with(origin: &Origin, matches: &str, rewrite: &str) -> Proxy {
@@ -116,6 +119,28 @@ fn a_request_that_is_sent_again_is_rewritten_once() {
     }
     assert!(!broken.requests().is_empty());
     broken.requests().iter().chain(&origin.requests()).for_each(is_edited);
+}
+
+#[test]
+fn a_second_copy_of_a_slow_read_is_rewritten_too() {
+    let first = Arc::new(AtomicBool::new(true));
+    // Whoever is asked first never answers.
+    let origin = || {
+        let first = Arc::clone(&first);
+        Origin::start(move |visit| {
+            while visit.request().is_some() {
+                if first.swap(false, Ordering::SeqCst) && visit.closes() || !visit.send(OK) {
+                    return;
+                }
+            }
+        })
+    };
+    let (one, two) = (origin(), origin());
+    let route = format!("{EDITS}, hedge: {{ after: 10ms, max_percent: 100 }}");
+    let proxy = Yaml::before(&[&one, &two]).workers(1).route(&route).start();
+    assert_eq!(proxy.get("/a?b").status(), 200);
+    assert_eq!((one.requests().len(), two.requests().len()), (1, 1));
+    one.requests().iter().chain(&two.requests()).for_each(is_edited);
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn the_example_loads_without_a_problem_or_a_warning() {
     let loaded = good(text);
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
     let names: Vec<_> = loaded.config.routes.iter().map(|route| route.name.as_str()).collect();
-    assert_eq!(names, ["orders", "products", "payments"]);
+    assert_eq!(names, ["old-products", "orders", "products", "payments"]);
     assert_eq!(loaded.config.upstreams[0].endpoints.len(), 3);
 }
 
