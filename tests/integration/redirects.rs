@@ -1,6 +1,6 @@
 //! Clients that are sent elsewhere.
 
-use crate::support::{Message, OK, Origin, Proxy, Yaml};
+use crate::support::{Authority, Client, Message, OK, Origin, Proxy, Yaml, ask2, shake_hands};
 
 /// A route that redirects, then one that serves.
 fn with(origin: &Origin, redirect: &str) -> Proxy {
@@ -42,6 +42,30 @@ fn who_came_by_https_to_a_trusted_proxy_is_served() {
     assert_eq!(ask(&trusting, "GET /", secure).status(), 200);
     assert_eq!(ask(&trusting, "GET /", "host: shop.example\r\nx-forwarded-proto: http\r\n").status(), 308);
     assert_eq!(ask(&yaml.start(), "GET /", secure).status(), 308, "anybody can say so");
+}
+
+#[test]
+fn who_speaks_tls_is_served_and_who_does_not_is_sent_there() {
+    let (authority, origin) = (Authority::new(), Origin::answering(OK));
+    authority.issue("shop", &["shop.example"]);
+    let listeners = format!("{}, plain: {{ address: \"127.0.0.1:0\" }}", authority.listener(&["shop"], ""));
+    let routes = "{ redirect: { scheme: https } }, { match: { path_prefix: / }, upstream: shop }";
+    let proxy = Yaml::before(&[&origin]).listeners(&listeners).routes(routes).start();
+    assert!(shake_hands(proxy.web(), &authority.ca(), &[]).done);
+    assert_eq!(origin.requests().len(), 1);
+    let plain = proxy.listener("plain").expect("a listener called plain");
+    let answer = Client::connect(plain).get("/a");
+    assert_eq!((answer.status(), answer.header("location")), (308, Some("https://shop.example/a")));
+}
+
+#[test]
+fn an_http_2_client_is_sent_by_the_authority_that_it_asks_for() {
+    let origin = Origin::answering(OK);
+    let proxy = with(&origin, "redirect: { scheme: https }");
+    let answer = ask2(proxy.web(), "GET", "//evil.example/a?b", None, None);
+    assert_eq!(answer.status, 308);
+    assert_eq!(answer.headers["x-tillgate-reason"], "redirect");
+    assert_eq!(answer.headers["location"], "https://shop.example//evil.example/a?b");
 }
 
 #[test]

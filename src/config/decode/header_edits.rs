@@ -150,7 +150,12 @@ fn of_request(name: &str) -> Option<&'static str> {
     match folded.as_str() {
         "host" => Some("write `rewrite: { host: NAME }`"),
         "expect" => Some("Tillgate answers it itself"),
-        "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port" | "x-real-ip"
+        "x-forwarded-for"
+        | "x-forwarded-proto"
+        | "x-forwarded-host"
+        | "x-forwarded-port"
+        | "x-real-ip"
+        | "x-forwarded-client-cert"
         | "forwarded" => Some("Tillgate says itself who asked; see `trusted_proxies`"),
         "x-request-id" => Some("Tillgate gives every request one"),
         name => of_any(name),

@@ -45,6 +45,7 @@ fn what_frames_a_message_or_is_tillgate_s_own_is_not_a_route_s_to_edit() {
         "X-Real-IP",
         "X-Request-ID",
         "X-Tillgate-Token",
+        "X-Forwarded-Client-Cert",
         "Content_Length",
     ] {
         let found = problems("request_headers", &format!("set: {{ {name}: x }}"));
