@@ -23,7 +23,7 @@ mod proxy;
 mod shop;
 mod yaml;
 
-pub use asker::{Asked, ask2};
+pub use asker::ask2;
 pub use certificates::Authority;
 pub use client::Client;
 pub use dead::{Blackhole, Refuser};

@@ -13,7 +13,9 @@ use crate::support::{Issuer, OK, Origin, Proxy, Shop, Yaml, eventually};
 
 /// One worker before one endpoint, with this `tls`.
 fn shop(address: SocketAddr, tls: &str, more: &str) -> Yaml {
-    Yaml::new(&format!("endpoints: [\"{address}\"], tls: {tls}{more}")).workers(1)
+    // Long enough for a busy machine.
+    let patient = if more.contains("connection:") { "" } else { ", connection: { connect_timeout: 10s }" };
+    Yaml::new(&format!("endpoints: [\"{address}\"], tls: {tls}{more}{patient}")).workers(1)
 }
 
 /// As `{ ca, ... }`.
@@ -33,7 +35,7 @@ fn http1(config: Arc<ServerConfig>) -> (SocketAddr, Arc<Mutex<Vec<HandshakeKind>
             let mut stream = StreamOwned::new(connection, stream);
             let mut request = Vec::new();
             let mut bytes = [0; 4096];
-            while !request.ends_with(b"\r\n\r\n") {
+            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
                 match stream.read(&mut bytes) {
                     Ok(count) if count > 0 => request.extend_from_slice(&bytes[..count]),
                     _ => break,
@@ -56,7 +58,7 @@ fn an_endpoint_has_to_be_who_it_is_said_to_be() {
     let named = ", server_name: orders.internal";
     let cases = [
         (issuer.server(&["orders.internal"], &[]), trusting(&issuer, named), ""),
-        (issuer.server(&["*.internal"], &[]), trusting(&issuer, named), ""),
+        (issuer.server(&["*.shop.internal"], &[]), trusting(&issuer, ", server_name: a.shop.internal"), ""),
         (issuer.server(&["127.0.0.1"], &[]), trusting(&issuer, ""), ""),
         (other.server(&["orders.internal"], &[]), "{ verify: false }".into(), ""),
         (issuer.server(&["orders.internal"], &[]), trusting(&issuer, ""), "not valid for"),
@@ -67,7 +69,7 @@ fn an_endpoint_has_to_be_who_it_is_said_to_be() {
     ];
     for (number, (server, tls, why)) in cases.into_iter().enumerate() {
         let (address, _) = http1(server);
-        let check = ", health_check: { path: /, interval: 100ms, timeout: 100ms, fall: 1 }";
+        let check = ", health_check: { path: /, interval: 5s, timeout: 5s, fall: 1 }";
         let checked = shop(address, &tls, check).start();
         let answer = shop(address, &tls, "").start().client().post("/", "order");
         if why.is_empty() {
@@ -89,7 +91,10 @@ fn an_endpoint_that_asks_who_calls_is_shown_the_certificate() {
     let (address, _) = http1(issuer.asking_server(&["127.0.0.1"], &[]));
     let pair = format!(", client_certificate: {}", issuer.pair());
     assert_eq!(shop(address, &trusting(&issuer, &pair), "").start().get("/").text(), "ok");
-    let refused = shop(address, &trusting(&issuer, ""), ", connection: { max_idle: 0 }").start().get("/");
+    let refused =
+        shop(address, &trusting(&issuer, ""), ", connection: { max_idle: 0, connect_timeout: 10s }")
+            .start()
+            .get("/");
     assert_eq!(refused.status(), 502, "{refused:?}");
 }
 
@@ -121,7 +126,7 @@ fn sessions_are_resumed() {
     for version in ["1.2", "1.3"] {
         let (address, kinds) = http1(issuer.server(&["127.0.0.1"], &[]));
         let tls = trusting(&issuer, &format!(", min_version: \"{version}\""));
-        let proxy = shop(address, &tls, ", connection: { max_idle: 0 }").start();
+        let proxy = shop(address, &tls, ", connection: { max_idle: 0, connect_timeout: 10s }").start();
         (0..3).for_each(|_| assert_eq!(proxy.get("/").text(), "ok"));
         let kinds = kinds.lock().expect("kinds").clone();
         assert_eq!(kinds.iter().filter(|kind| **kind == HandshakeKind::Resumed).count(), 2, "{kinds:?}");
@@ -130,15 +135,18 @@ fn sessions_are_resumed() {
 
 #[test]
 fn an_endpoint_that_speaks_no_tls_is_sent_nothing() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::start(|visit| {
+        visit.send("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        while visit.sends() {}
+    });
     let answer = shop(origin.address(), "{ verify: false }", "").start().client().post("/", "order");
     assert_eq!((answer.status(), answer.reason()), (502, "tls_failed"));
-    assert!(origin.requests().is_empty());
+    assert_eq!(answer.header("x-tillgate-upstream-sent"), Some("none"));
 }
 
 #[test]
 fn a_handshake_that_hangs_is_given_up_in_time() {
-    let origin = Origin::start(|visit| drop(visit.closes()));
+    let origin = Origin::start(|visit| while visit.sends() {});
     let more = ", connection: { connect_timeout: 200ms }";
     let answer = shop(origin.address(), "{ verify: false }", more).start().get("/");
     assert_eq!((answer.status(), answer.reason()), (502, "connect_timeout"));

@@ -228,7 +228,6 @@ where
             streams: Cell::new(0),
             allowed: Cell::new(self.allowed(task.current_max_send_streams())),
             begun: Cell::new(0),
-            answered: Cell::new(false),
             retired: Cell::new(false),
             unused_since: Cell::new(Instant::now()),
             arrivals,
@@ -319,8 +318,6 @@ struct Connection<B> {
     allowed: Cell<u32>,
     /// Since it was made.
     begun: Cell<u32>,
-    /// Whether the endpoint has answered anything on it.
-    answered: Cell<bool>,
     /// Whether it gets no more requests.
     retired: Cell<bool>,
     /// Where `streams` is 0.
@@ -356,6 +353,8 @@ pub(super) struct Stream<B> {
     connection: Rc<Connection<B>>,
     /// What had arrived when it began.
     arrivals: u64,
+    /// Whether it is the connection's first.
+    first: bool,
 }
 
 impl<B> Stream<B> {
@@ -365,12 +364,13 @@ impl<B> Stream<B> {
         if connection.begun.get() >= MOST_BEGUN {
             connection.retired.set(true);
         }
-        Self { arrivals: connection.arrivals.load(Relaxed), connection: Rc::clone(connection) }
+        let first = connection.begun.get() == 1;
+        Self { arrivals: connection.arrivals.load(Relaxed), first, connection: Rc::clone(connection) }
     }
 
     /// Whether the connection has served before.
     pub(super) fn is_reused(&self) -> bool {
-        self.connection.answered.get()
+        !self.first
     }
 
     /// The endpoint is overdue. If it has not said anything on this connection since, the next request goes elsewhere.
@@ -390,10 +390,7 @@ where
     pub(super) async fn send(&mut self, request: Request<B>) -> Result<Response<Incoming>, Unanswered<B>> {
         let sending = self.connection.sender.borrow_mut().try_send_request(request);
         let mut failed = match sending.await {
-            Ok(response) => {
-                self.connection.answered.set(true);
-                return Ok(response);
-            }
+            Ok(response) => return Ok(response),
             Err(failed) => failed,
         };
         let unsent = failed.take_message().map(|request| Box::new(unshape(request)));

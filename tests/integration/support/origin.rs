@@ -58,6 +58,12 @@ impl Visit {
         }
     }
 
+    /// Takes in what the proxy sends, whatever it is. False at the end.
+    pub fn sends(&mut self) -> bool {
+        let mut bytes = [0; 1024];
+        matches!(self.reader.read(&mut bytes), Ok(count) if count > 0)
+    }
+
     /// Writes bytes as they are. Whether the proxy still took them.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()

@@ -10,7 +10,6 @@ pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
-pub const WINDOW_UPDATE: u8 = 8;
 
 /// END_STREAM, and ACK of SETTINGS and PING.
 pub const END: u8 = 1;

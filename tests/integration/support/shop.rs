@@ -138,7 +138,11 @@ async fn answer(
     };
     match path.as_str() {
         "/echo" => {
-            let mut out = respond.send_response(head(200), false)?;
+            let mut head = head(200);
+            if let Some(announced) = request.headers().get("trailer") {
+                head.headers_mut().insert("trailer", announced.clone());
+            }
+            let mut out = respond.send_response(head, false)?;
             echo(request.into_body(), &mut out).await
         }
         "/large" => {
@@ -158,9 +162,8 @@ async fn answer(
         }
         "/early" => {
             let mut out = respond.send_response(head(200), false)?;
-            out.send_data("early".into(), true)?;
-            out.send_reset(Reason::NO_ERROR);
-            Ok(())
+            // The library says RST_STREAM(NO_ERROR) of the rest.
+            out.send_data("early".into(), true)
         }
         "/broken" => {
             let mut out = respond.send_response(head(200), false)?;
