@@ -15,6 +15,7 @@ mod node;
 mod outlier;
 mod overload;
 mod problem;
+mod proxy_protocol;
 mod queue;
 mod rate_limit;
 pub mod render;

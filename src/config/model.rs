@@ -20,6 +20,7 @@ pub use super::hedge::{After, Hedge, Percentile};
 pub use super::mirror::Mirror;
 pub use super::outlier::OutlierDetection;
 pub use super::overload::Priority;
+pub use super::proxy_protocol::{AcceptProxy, SendProxy};
 pub use super::queue::{AdaptiveConcurrency, Queue};
 pub use super::rate_limit::{Per, Rate, RateKey, RateLimit};
 pub use super::retry::{Backoff, Condition, Conditions, Retry};
@@ -69,6 +70,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Bounds on what a client may hold.
     pub limits: Limits,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: AcceptProxy,
 }
 
 /// `listeners.*.limits`.
@@ -120,6 +123,8 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// How connections to the endpoints are made and kept.
     pub connection: Connection,
+    /// Whether these say in a PROXY header for which client they are made.
+    pub proxy_protocol: SendProxy,
     /// The cookie that keeps a client with its endpoint. Default: none.
     pub sticky: Option<Cookie>,
     /// How many requests are in flight at most, and how others wait. Default: any number.

@@ -123,7 +123,11 @@ fn listener_doc(listener: &Listener) -> Doc {
         ("header_timeout", duration(*header_timeout)),
         ("idle_timeout", duration(*idle_timeout)),
     ]);
-    map([("address", text(&listener.address)), ("limits", limits)])
+    map([
+        ("address", text(&listener.address)),
+        ("limits", limits),
+        ("proxy_protocol", text(listener.proxy_protocol.name())),
+    ])
 }
 
 fn upstream_doc(upstream: &Upstream) -> Doc {
@@ -151,6 +155,7 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
         ("endpoints", Some(Doc::List(upstream.endpoints.iter().map(endpoint_doc).collect()))),
         ("protocol", Some(text("http1"))),
         ("connection", Some(map(connection))),
+        ("proxy_protocol", Some(text(upstream.proxy_protocol.name()))),
         (
             "sticky",
             Some(upstream.sticky.as_ref().map_or_else(|| text("off"), |own| cookie::doc(own, "cookie"))),

@@ -11,6 +11,7 @@ mod not_yet;
 mod outlier;
 mod overload;
 mod places;
+mod proxy_protocol;
 mod random;
 mod rendering;
 mod steering;

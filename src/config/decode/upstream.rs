@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fields::{Fields, entries};
 use super::listener::timeout;
 use super::value::Value;
-use super::{address, check_name, cookie, health_check, outlier, queue, strategy};
+use super::{address, check_name, cookie, health_check, outlier, proxy_protocol, queue, strategy};
 use crate::config::model::{
     Connection, Endpoint, HostPort, LeastResponse, Normalize, OutlierDetection, Strategy, Upstream,
 };
@@ -51,6 +51,7 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         .unwrap_or_else(|| Some(OutlierDetection::default()));
     let health_check = fields.get("health_check", health_check::read).flatten();
     let connection = fields.get("connection", connection).unwrap_or_default();
+    let proxy_protocol = fields.get("proxy_protocol", proxy_protocol::send).unwrap_or_default();
     let sticky = fields.get("sticky", cookie::sticky).flatten();
     let queue = fields.get("queue", queue::read).flatten();
     let adaptive_concurrency = fields.get("adaptive_concurrency", queue::adaptive).flatten();
@@ -67,6 +68,7 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         health_check,
         endpoints: endpoints?,
         connection,
+        proxy_protocol,
         sticky,
         queue,
         adaptive_concurrency,
