@@ -4,6 +4,7 @@ pub mod bound;
 pub mod control;
 pub mod descriptors;
 pub mod health;
+mod introduce;
 pub mod log;
 pub mod reload;
 mod serve;

@@ -123,8 +123,6 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// How connections to the endpoints are made and kept.
     pub connection: Connection,
-    /// Whether these say in a PROXY header for which client they are made.
-    pub proxy_protocol: SendProxy,
     /// The cookie that keeps a client with its endpoint. Default: none.
     pub sticky: Option<Cookie>,
     /// How many requests are in flight at most, and how others wait. Default: any number.
@@ -281,7 +279,7 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// `upstreams.*.connection`.
+/// `upstreams.*.connection`, and what else makes a connection what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
     /// To establish a TCP connection, 1 ms to 24 h. Default 1 s.
@@ -290,11 +288,18 @@ pub struct Connection {
     pub idle_timeout: Duration,
     /// Unused connections kept per endpoint and worker, 0 to 65536. Default 256.
     pub max_idle: usize,
+    /// `upstreams.*.proxy_protocol`: whether they say in a PROXY header for which client they are made.
+    pub proxy_protocol: SendProxy,
 }
 
 impl Default for Connection {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(1), idle_timeout: Duration::from_secs(4), max_idle: 256 }
+        Self {
+            connect_timeout: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(4),
+            max_idle: 256,
+            proxy_protocol: SendProxy::Off,
+        }
     }
 }
 

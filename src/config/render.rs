@@ -132,7 +132,7 @@ fn listener_doc(listener: &Listener) -> Doc {
 
 fn upstream_doc(upstream: &Upstream) -> Doc {
     let LeastResponse { quantile, window, min_samples, normalize } = upstream.least_response;
-    let Connection { connect_timeout, idle_timeout, max_idle } = &upstream.connection;
+    let Connection { connect_timeout, idle_timeout, max_idle, proxy_protocol } = &upstream.connection;
     let tuning = [
         ("quantile", Doc::Fraction(quantile)),
         ("window", duration(window)),
@@ -155,7 +155,7 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
         ("endpoints", Some(Doc::List(upstream.endpoints.iter().map(endpoint_doc).collect()))),
         ("protocol", Some(text("http1"))),
         ("connection", Some(map(connection))),
-        ("proxy_protocol", Some(text(upstream.proxy_protocol.name()))),
+        ("proxy_protocol", Some(text(proxy_protocol.name()))),
         (
             "sticky",
             Some(upstream.sticky.as_ref().map_or_else(|| text("off"), |own| cookie::doc(own, "cookie"))),

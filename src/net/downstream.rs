@@ -20,6 +20,7 @@ use super::transport::Transport;
 use crate::policy::reason::Reason;
 
 mod head_scan;
+mod introduction;
 mod library_answer;
 mod linger;
 mod preface;
@@ -56,10 +57,8 @@ pub struct Waits {
 /// One accepted connection, shared between its socket, its requests and the worker that may ask it to close.
 #[derive(Debug)]
 pub struct Connection {
-    /// The client's address as the socket has it.
-    pub peer: SocketAddr,
-    /// The address the client connected to.
-    pub local: SocketAddr,
+    peer: Cell<SocketAddr>,
+    local: Cell<SocketAddr>,
     waits: Waits,
     phase: Cell<Phase>,
     /// Requests that run now, where several may: over HTTP/2.
@@ -82,9 +81,8 @@ impl Connection {
     /// A connection that waits for its first request.
     pub fn new(peer: SocketAddr, local: SocketAddr, waits: Waits, timers: &Rc<Timers>) -> Rc<Self> {
         let connection = Self {
-            // An IPv4 client of a dual-stack socket is an IPv4 client.
-            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
-            local,
+            peer: Cell::new(canonical(peer)),
+            local: Cell::new(local),
             waits,
             phase: Cell::new(Phase::Busy),
             streams: Cell::new(None),
@@ -103,6 +101,16 @@ impl Connection {
         };
         connection.wait_for_request();
         Rc::new(connection)
+    }
+
+    /// The client's address: as the socket has it, or the PROXY header of a peer that is believed.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer.get()
+    }
+
+    /// The address the client connected to, of the same source.
+    pub fn local(&self) -> SocketAddr {
+        self.local.get()
     }
 
     /// A request head is complete; its route decides from here how long things may take. Returns what is wrong with
@@ -261,6 +269,11 @@ impl Connection {
         self.refused.set(Some(reason));
         self.linger.set(true);
     }
+}
+
+/// An IPv4 client of a dual-stack socket is an IPv4 client.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// The socket of a [`Connection`], as the HTTP library reads and writes it.

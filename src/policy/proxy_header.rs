@@ -7,10 +7,13 @@
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+mod refusal;
 #[cfg(test)]
 mod tests;
 mod v1;
 mod v2;
+
+pub use refusal::{Expect, Refusal, expect};
 
 /// Bytes of a header at most. Version 1 has 107; of version 2 a few hundred are usual, more where it carries a client's
 /// certificate.

@@ -14,12 +14,12 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
-use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::Limits;
+use crate::net::accepted::Accepted;
 use crate::net::downstream::{Connection, Socket};
 use crate::net::transport::Transport;
 use crate::proxy;
@@ -35,19 +35,19 @@ type Broken = Box<dyn Error + Send + Sync>;
 /// Serves one connection to its end.
 pub(super) async fn serve(
     service: Service,
-    stream: TcpStream,
+    stream: Accepted,
     tls: Option<Arc<ServerConfig>>,
     limits: &Limits,
 ) {
     let connection = Rc::clone(&service.connection);
     if let Err(error) = speak(Rc::new(service), stream, tls, limits).await {
-        tracing::debug!(peer = %connection.peer, %error, "connection ended early");
+        tracing::debug!(peer = %connection.peer(), %error, "connection ended early");
     }
 }
 
 async fn speak(
     service: Rc<Service>,
-    stream: TcpStream,
+    stream: Accepted,
     tls: Option<Arc<ServerConfig>>,
     limits: &Limits,
 ) -> Result<(), Broken> {
@@ -68,11 +68,7 @@ async fn speak(
     }
 }
 
-async fn shake_hands(
-    stream: TcpStream,
-    tls: Arc<ServerConfig>,
-    limits: &Limits,
-) -> Result<Transport, Broken> {
+async fn shake_hands(stream: Accepted, tls: Arc<ServerConfig>, limits: &Limits) -> Result<Transport, Broken> {
     let shaken = timeout(limits.header_timeout, TlsAcceptor::from(tls).accept(stream)).await??;
     Ok(Transport::Tls(Box::new(shaken)))
 }

@@ -80,7 +80,7 @@ async fn forward(
 ) -> Result<(Response<Incoming>, Lease<RequestBody>), Refusal> {
     let (mut parts, incoming) = request.into_parts();
     let view = service.worker.view();
-    let client = exchange.open_log(&view.snapshot, service.connection.peer.ip(), &parts);
+    let client = exchange.open_log(&view.snapshot, service.connection.peer().ip(), &parts);
     let received = Received::check(&parts, flaw, incoming.is_end_stream())?;
     let index = find_route(&view, &received)?;
     let route = &view.snapshot.routes[index];
@@ -144,7 +144,7 @@ fn may_call_twice(exchange: &Exchange, route: &Route) -> bool {
 
 /// Whether the client may know which endpoint is picked.
 fn explains(service: &Service, view: &View, parts: &Parts) -> bool {
-    let peer = service.connection.peer.ip();
+    let peer = service.connection.peer().ip();
     view.snapshot.audience.as_ref().is_some_and(|audience| audience.includes(peer, &parts.headers))
 }
 

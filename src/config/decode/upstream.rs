@@ -50,8 +50,8 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         .get("outlier_detection", |value| outlier::read(value, panic_threshold_percent))
         .unwrap_or_else(|| Some(OutlierDetection::default()));
     let health_check = fields.get("health_check", health_check::read).flatten();
-    let connection = fields.get("connection", connection).unwrap_or_default();
-    let proxy_protocol = fields.get("proxy_protocol", proxy_protocol::send).unwrap_or_default();
+    let mut connection = fields.get("connection", connection).unwrap_or_default();
+    connection.proxy_protocol = fields.get("proxy_protocol", proxy_protocol::send).unwrap_or_default();
     let sticky = fields.get("sticky", cookie::sticky).flatten();
     let queue = fields.get("queue", queue::read).flatten();
     let adaptive_concurrency = fields.get("adaptive_concurrency", queue::adaptive).flatten();
@@ -68,7 +68,6 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         health_check,
         endpoints: endpoints?,
         connection,
-        proxy_protocol,
         sticky,
         queue,
         adaptive_concurrency,
@@ -109,6 +108,7 @@ fn connection(value: Value<'_>) -> Option<Connection> {
         connect_timeout: fields.get("connect_timeout", timeout).unwrap_or(default.connect_timeout),
         idle_timeout: fields.get("idle_timeout", timeout).unwrap_or(default.idle_timeout),
         max_idle: fields.get("max_idle", max_idle).unwrap_or(default.max_idle),
+        proxy_protocol: default.proxy_protocol,
     };
     fields.close();
     Some(connection)

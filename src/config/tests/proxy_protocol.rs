@@ -27,7 +27,7 @@ fn a_listener_reads_no_header_unless_told_to() {
 
 #[test]
 fn an_upstream_is_sent_no_header_unless_told_to() {
-    let sent = |text: &str| good(text).config.upstreams[0].proxy_protocol;
+    let sent = |text: &str| good(text).config.upstreams[0].connection.proxy_protocol;
     assert_eq!(sent(MINIMAL), SendProxy::Off);
     for (word, send) in [("off", SendProxy::Off), ("v1", SendProxy::V1), ("v2", SendProxy::V2)] {
         assert_eq!(sent(&upstream(&format!("proxy_protocol: {word}"))), send);
