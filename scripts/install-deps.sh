@@ -34,7 +34,7 @@ main() {
 install_for() {
     case $1 in
         demo) need_commands cc pkg-config curl wrk ss ;;
-        test) need_commands cc pkg-config curl wrk nginx nc ss ;;
+        test) need_commands cc pkg-config curl wrk nginx haproxy nc ss ;;
         lint)
             need_commands cc pkg-config shellcheck
             need_cargo_deny

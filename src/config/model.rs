@@ -135,6 +135,11 @@ impl Upstream {
     /// The default of `panic_threshold_percent`: only where none is fit. In a pool of three, of which one is left, half
     /// would already send two thirds of the requests to endpoints that are known to fail.
     pub const PANIC_THRESHOLD: u8 = 1;
+
+    /// Whether connections to its endpoints begin with a PROXY header.
+    pub fn names_clients(&self) -> bool {
+        self.connection.proxy_protocol != SendProxy::Off
+    }
 }
 
 /// `strategy`, with what the strategy needs.

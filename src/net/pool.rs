@@ -3,23 +3,29 @@
 //! Last in, first out: the connection used last is the least likely to have been closed by the other side, and those
 //! a quieter hour does not need age out at the front. A connection that the endpoint closed while it was unused is
 //! dropped unseen.
+//!
+//! A connection that began with a PROXY header says one client, and serves the connection of that client only: it is found
+//! again by it, and closed with it.
 
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use http_body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::downstream::Connection;
 use super::fair::Fair;
-use crate::config::Connection as Settings;
+use crate::config::{Connection as Settings, SendProxy};
+use crate::policy::proxy_header::{self, Ends};
 
 /// After this long unused, a connection gets one turn of the event loop to report that it was closed.
 const SUSPECT_AFTER: Duration = Duration::from_millis(500);
@@ -77,6 +83,14 @@ pub struct Pool<B> {
 struct Idle<B> {
     sender: SendRequest<B>,
     since: Instant,
+    client: Client,
+}
+
+/// For whose connection a connection was made; `None` where it says nobody, and serves all.
+type Client = Option<Weak<Connection>>;
+
+fn is_gone(client: &Client) -> bool {
+    client.as_ref().is_some_and(|client| client.strong_count() == 0)
 }
 
 /// A connection taken from a pool for one request.
@@ -86,6 +100,7 @@ pub struct Lease<B> {
     pub sender: SendRequest<B>,
     /// Whether an earlier request used it: if so, the endpoint may have closed it meanwhile.
     pub reused: bool,
+    client: Client,
     pool: Rc<Pool<B>>,
 }
 
@@ -93,8 +108,15 @@ impl<B> Lease<B> {
     /// Puts the connection back for the next request.
     pub fn put_back(self, now: Instant) {
         let mut idle = self.pool.idle.borrow_mut();
-        if idle.len() < self.pool.settings.max_idle && !self.sender.is_closed() {
-            idle.push(Idle { sender: self.sender, since: now });
+        let is_full = idle.len() >= self.pool.settings.max_idle;
+        if is_full && self.client.is_some() && !idle.is_empty() {
+            // Of another client, who may have left. This one is still here.
+            idle.remove(0);
+        } else if is_full {
+            return;
+        }
+        if !self.sender.is_closed() {
+            idle.push(Idle { sender: self.sender, since: now, client: self.client });
         }
     }
 }
@@ -114,14 +136,18 @@ where
         self.address == address && self.settings == *settings
     }
 
-    /// An unused connection, or a new one.
+    /// An unused connection, or a new one, for a request that came on this connection.
     ///
     /// # Errors
     /// See [`ConnectError`].
-    pub async fn lease(self: &Rc<Self>, now: Instant) -> Result<Lease<B>, ConnectError> {
-        match self.reuse(now).await {
-            Some(sender) => Ok(self.lend(sender, true)),
-            None => Ok(self.lend(self.connect().await?, false)),
+    pub async fn lease(
+        self: &Rc<Self>,
+        client: &Rc<Connection>,
+        now: Instant,
+    ) -> Result<Lease<B>, ConnectError> {
+        match self.reuse(client, now).await {
+            Some(sender) => Ok(self.lend(sender, client, true)),
+            None => Ok(self.lend(self.connect(client).await?, client, false)),
         }
     }
 
@@ -131,7 +157,7 @@ where
         let timeout = self.settings.idle_timeout;
         let expired = idle.partition_point(|entry| now.saturating_duration_since(entry.since) >= timeout);
         idle.drain(..expired);
-        idle.retain(|entry| !entry.sender.is_closed());
+        idle.retain(|entry| !entry.sender.is_closed() && !is_gone(&entry.client));
     }
 
     /// Closes all that are unused.
@@ -144,12 +170,17 @@ where
         self.idle.borrow().len()
     }
 
-    fn lend(self: &Rc<Self>, sender: SendRequest<B>, reused: bool) -> Lease<B> {
-        Lease { sender, reused, pool: Rc::clone(self) }
+    fn lend(self: &Rc<Self>, sender: SendRequest<B>, client: &Rc<Connection>, reused: bool) -> Lease<B> {
+        let client = self.names_clients().then(|| Rc::downgrade(client));
+        Lease { sender, reused, client, pool: Rc::clone(self) }
     }
 
-    async fn reuse(&self, now: Instant) -> Option<SendRequest<B>> {
-        while let Some(Idle { sender, since }) = self.pop() {
+    fn names_clients(&self) -> bool {
+        self.settings.proxy_protocol != SendProxy::Off
+    }
+
+    async fn reuse(&self, client: &Rc<Connection>, now: Instant) -> Option<SendRequest<B>> {
+        while let Some(Idle { sender, since, .. }) = self.pop(client) {
             let unused = now.saturating_duration_since(since);
             if unused >= self.settings.idle_timeout {
                 continue;
@@ -165,15 +196,25 @@ where
         None
     }
 
-    fn pop(&self) -> Option<Idle<B>> {
-        self.idle.borrow_mut().pop()
+    fn pop(&self, client: &Rc<Connection>) -> Option<Idle<B>> {
+        let mut idle = self.idle.borrow_mut();
+        if !self.names_clients() {
+            return idle.pop();
+        }
+        let own = |made_for: &Client| made_for.as_ref().is_some_and(|own| own.as_ptr() == Rc::as_ptr(client));
+        let at = idle.iter().rposition(|entry| own(&entry.client))?;
+        Some(idle.remove(at))
     }
 
-    async fn connect(&self) -> Result<SendRequest<B>, ConnectError> {
+    async fn connect(&self, client: &Connection) -> Result<SendRequest<B>, ConnectError> {
         let timeout = self.settings.connect_timeout;
         let connecting = tokio::time::timeout(timeout, TcpStream::connect(self.address));
-        let stream = connecting.await.map_err(|_| ConnectError::TimedOut(timeout))??;
+        let mut stream = connecting.await.map_err(|_| ConnectError::TimedOut(timeout))??;
         stream.set_nodelay(true)?;
+        if self.names_clients() {
+            // Boxed, so that it costs nothing where there is none.
+            Box::pin(introduce(&mut stream, self.settings.proxy_protocol, client)).await?;
+        }
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(READ_BUFFER)
             .handshake(TokioIo::new(Fair::new(stream)))
@@ -184,6 +225,12 @@ where
         tokio::task::spawn_local(async move { drop(connection.await) });
         Ok(sender)
     }
+}
+
+/// Says for whom a connection is made. A socket that is new has room for it, so it waits for nobody.
+async fn introduce(stream: &mut TcpStream, send: SendProxy, client: &Connection) -> io::Result<()> {
+    let ends = Ends { client: client.peer(), server: client.local() };
+    stream.write_all(&proxy_header::write(send, Some(ends))).await
 }
 
 #[cfg(test)]
@@ -197,10 +244,20 @@ mod tests {
     use http_body_util::{BodyExt, Full};
     use tokio::task::LocalSet;
 
+    use crate::net::downstream::Waits;
+    use crate::net::timers::Timers;
+
     use super::*;
 
     fn pool(listener: &TcpListener) -> Rc<Pool<Full<Bytes>>> {
         Pool::new(listener.local_addr().expect("an address"), Settings::default())
+    }
+
+    /// A client's connection.
+    fn client() -> Rc<Connection> {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let waits = Waits { idle: Duration::from_secs(1), header: Duration::from_secs(1) };
+        Connection::new(address, address, waits, &Timers::new(Instant::now()))
     }
 
     fn post() -> Request<Full<Bytes>> {
@@ -230,7 +287,7 @@ mod tests {
                 count + stream.read(&mut first).expect("the end")
             });
             let second = on_one_thread(async {
-                let mut lease = pool.lease(now).await.expect("a connection");
+                let mut lease = pool.lease(&client(), now).await.expect("a connection");
                 let answer = lease.sender.try_send_request(post()).await.expect("an answer");
                 answer.into_body().collect().await.expect("no body");
                 lease.put_back(now);
@@ -238,7 +295,7 @@ mod tests {
                 closing.wait();
                 // The event loop sees the end now, but comes back here before it runs the connection's task.
                 tokio::task::yield_now().await;
-                let mut lease = pool.lease(now).await.expect("a connection");
+                let mut lease = pool.lease(&client(), now).await.expect("a connection");
                 assert!(lease.reused, "nobody has noticed yet");
                 let mut failed = lease.sender.try_send_request(post()).await.expect_err("it is closed");
                 failed.take_message()
@@ -255,7 +312,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let pool = pool(&listener);
         let mut failed = on_one_thread(async {
-            let mut lease = pool.lease(Instant::now()).await.expect("a connection");
+            let mut lease = pool.lease(&client(), Instant::now()).await.expect("a connection");
             lease.sender.ready().await.expect("ready");
             let (stream, _) = listener.accept().expect("a connection");
             socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger");

@@ -7,6 +7,8 @@
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+use crate::config::SendProxy;
+
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -101,20 +103,12 @@ fn begins(bytes: &[u8], signature: &[u8]) -> Option<bool> {
     }
 }
 
-/// A version, to write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
-    /// A line of text.
-    V1,
-    /// Binary.
-    V2,
-}
-
-/// The header that says for whom a connection is made. Without ends, that it is the proxy's own.
-pub fn write(version: Version, ends: Option<Ends>) -> Vec<u8> {
+/// The header that says for whom a connection is made; without ends, that it is the proxy's own. Empty where none is sent.
+pub fn write(send: SendProxy, ends: Option<Ends>) -> Vec<u8> {
     let pair = ends.map(Ends::paired);
-    match version {
-        Version::V1 => v1::write(pair.as_ref()),
-        Version::V2 => v2::write(pair.as_ref()),
+    match send {
+        SendProxy::Off => vec![],
+        SendProxy::V1 => v1::write(pair.as_ref()),
+        SendProxy::V2 => v2::write(pair.as_ref()),
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use self::task::{Context, Target};
-use crate::config::HealthCheck;
+use crate::config::{HealthCheck, SendProxy};
 use crate::policy::endpoint::{EndpointState, Obstacle};
 use crate::policy::health::Record;
 use crate::snapshot::{Id, Snapshot, Upstream};
@@ -40,7 +40,15 @@ pub struct Checks {
 struct Check {
     task: JoinHandle<()>,
     config: Arc<HealthCheck>,
+    proxy_protocol: SendProxy,
     state: Arc<EndpointState>,
+}
+
+impl Check {
+    /// Whether one that begins now would be the same.
+    fn is_as(&self, upstream: &Upstream, config: &Arc<HealthCheck>) -> bool {
+        self.config == *config && self.proxy_protocol == upstream.connection().proxy_protocol
+    }
 }
 
 impl Drop for Check {
@@ -75,7 +83,7 @@ impl Checks {
         for (upstream, index, config) in wanted(snapshot) {
             let id = upstream.endpoints[index].id;
             match before.remove(&id) {
-                Some(check) if check.config == config => drop(running.insert(id, check)),
+                Some(check) if check.is_as(upstream, &config) => drop(running.insert(id, check)),
                 // One that is another now ends here.
                 Some(_) | None => fresh.push((upstream, index, config)),
             }
@@ -94,7 +102,8 @@ impl Checks {
         record.begin_anew();
         let target = Target::new(upstream, endpoint, Arc::clone(&config));
         let task = tokio::spawn(task::run(self.context.clone(), target, beginning));
-        Check { task, config, state: Arc::clone(state) }
+        let proxy_protocol = upstream.connection().proxy_protocol;
+        Check { task, config, proxy_protocol, state: Arc::clone(state) }
     }
 
     fn forget(&self, ended: HashMap<Id, Check>, snapshot: &Snapshot) {

@@ -233,7 +233,8 @@ impl Floor {
         let limits = bound.limits.load();
         let waits = Waits { idle: limits.idle_timeout, header: limits.header_timeout };
         stream.set_nodelay(true).ok()?;
-        let connection = Connection::new(peer, bound.address, waits, &self.worker.timers);
+        let local = local(&stream, bound.address, view.snapshot.names_clients);
+        let connection = Connection::new(peer, local, waits, &self.worker.timers);
         let key = self.connections.borrow_mut().insert((bound.id, Rc::clone(&connection)));
         let tls = bound.tls.load_full();
         let service = Service {
@@ -259,6 +260,15 @@ impl Floor {
         while self.accepting.get() > 0 || !self.connections.borrow().is_empty() {
             self.emptied.notified().await;
         }
+    }
+}
+
+/// Which address a client connected to. Asked of the system only where the listener's own does not say it, and somebody is
+/// to be told.
+fn local(stream: &TcpStream, bound: SocketAddr, is_told: bool) -> SocketAddr {
+    match is_told && bound.ip().is_unspecified() {
+        true => stream.local_addr().unwrap_or(bound),
+        false => bound,
     }
 }
 

@@ -7,6 +7,8 @@ use socket2::{Domain, Socket, Type};
 use crate::support::{Client, OK, Origin, Proxy, Yaml, eventually};
 
 mod headers;
+mod interop;
+mod sending;
 
 const REJECTED: &str = "tillgate_connections_rejected_total";
 

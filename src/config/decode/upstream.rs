@@ -51,7 +51,8 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         .unwrap_or_else(|| Some(OutlierDetection::default()));
     let health_check = fields.get("health_check", health_check::read).flatten();
     let mut connection = fields.get("connection", connection).unwrap_or_default();
-    connection.proxy_protocol = fields.get("proxy_protocol", proxy_protocol::send).unwrap_or_default();
+    let send = |value: Value<'_>| proxy_protocol::send(value, connection.max_idle);
+    connection.proxy_protocol = fields.get("proxy_protocol", send).unwrap_or_default();
     let sticky = fields.get("sticky", cookie::sticky).flatten();
     let queue = fields.get("queue", queue::read).flatten();
     let adaptive_concurrency = fields.get("adaptive_concurrency", queue::adaptive).flatten();

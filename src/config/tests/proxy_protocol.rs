@@ -50,6 +50,19 @@ fn a_word_that_is_none_of_those_is_told_which_there_are() {
 }
 
 #[test]
+fn an_upstream_that_names_clients_keeps_a_bounded_number_of_their_connections() {
+    let idle = |most: u32, word: &str| {
+        upstream(&format!("proxy_protocol: {word}\nconnection: {{ max_idle: {most} }}"))
+    };
+    assert_eq!(
+        bad(&idle(1025, "v2")),
+        ["5:21 `max_idle` may be 1024 at most where each connection is one client's"]
+    );
+    good(&idle(1024, "v2"));
+    good(&idle(1025, "off"));
+}
+
+#[test]
 fn a_listener_that_requires_what_it_believes_of_nobody_is_refused() {
     let message = "`proxy_protocol: require` closes every connection, since `trusted_proxies` names nobody";
     assert_eq!(bad(&listener("require")), [format!("2:53 {message}")]);

@@ -190,10 +190,10 @@ fn a_header_of_4096_bytes_is_read_and_a_longer_one_refused_before_it_is_there() 
 #[test]
 fn a_header_that_is_not_all_there_is_waited_for_and_what_follows_it_is_left() {
     let headers = [
-        write(Version::V1, Some(v4())),
-        write(Version::V1, None),
-        write(Version::V2, Some(v4())),
-        write(Version::V2, None),
+        write(SendProxy::V1, Some(v4())),
+        write(SendProxy::V1, None),
+        write(SendProxy::V2, Some(v4())),
+        write(SendProxy::V2, None),
         binary(0x21, 0x11, &[V4_BLOCK.as_slice(), &value(0x04, &[0; 300])].concat()),
     ];
     for header in headers {
@@ -232,23 +232,23 @@ fn what_is_written_reads_back() {
         ("[2001:db8::7]:1", "[2001:db8::1]:65535"),
         ("255.255.255.255:65535", "0.0.0.0:0"),
     ] {
-        for version in [Version::V1, Version::V2] {
+        for version in [SendProxy::V1, SendProxy::V2] {
             let ends = ends(client, server);
             assert_eq!(whole(&write(version, Some(ends))), Some(ends));
         }
     }
-    assert_eq!(write(Version::V1, Some(v4())), b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n");
-    assert_eq!(write(Version::V2, Some(v4())), binary(0x21, 0x11, &V4_BLOCK));
-    assert_eq!(write(Version::V1, None), b"PROXY UNKNOWN\r\n");
-    assert_eq!(write(Version::V2, None), binary(0x20, 0x00, &[]));
+    assert_eq!(write(SendProxy::V1, Some(v4())), b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n");
+    assert_eq!(write(SendProxy::V2, Some(v4())), binary(0x21, 0x11, &V4_BLOCK));
+    assert_eq!(write(SendProxy::V1, None), b"PROXY UNKNOWN\r\n");
+    assert_eq!(write(SendProxy::V2, None), binary(0x20, 0x00, &[]));
 }
 
 #[test]
 fn two_families_are_written_as_one() {
     let mixed = ends("192.0.2.7:5", "[2001:db8::1]:443");
-    let line = write(Version::V1, Some(mixed));
+    let line = write(SendProxy::V1, Some(mixed));
     assert_eq!(line, b"PROXY TCP6 ::ffff:192.0.2.7 2001:db8::1 5 443\r\n");
-    for version in [Version::V1, Version::V2] {
+    for version in [SendProxy::V1, SendProxy::V2] {
         let read = whole(&write(version, Some(mixed))).expect("both ends");
         assert_eq!(read.client.ip().to_canonical(), mixed.client.ip());
         assert_eq!(read.server, mixed.server);
@@ -259,8 +259,8 @@ fn two_families_are_written_as_one() {
 fn no_bytes_make_it_panic_or_take_what_is_not_there() {
     let mut rng = fastrand::Rng::with_seed(7);
     let seeds = [
-        write(Version::V1, Some(v4())),
-        write(Version::V2, Some(v4())),
+        write(SendProxy::V1, Some(v4())),
+        write(SendProxy::V2, Some(v4())),
         binary(0x21, 0x21, &[7; 36]),
         binary(0x21, 0x11, &[V4_BLOCK.as_slice(), &value(0x03, &[0; 4]), &value(0x04, &[0; 40])].concat()),
     ];

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -45,9 +46,9 @@ impl From<hyper::Error> for Trouble {
     }
 }
 
-/// Asks once.
-pub(super) async fn ask(address: SocketAddr, check: &HealthCheck) -> Finding {
-    match timeout(check.timeout, try_ask(address, &check.probe)).await {
+/// Asks once, on a connection that begins with these bytes.
+pub(super) async fn ask(address: SocketAddr, opening: &[u8], check: &HealthCheck) -> Finding {
+    match timeout(check.timeout, try_ask(address, opening, &check.probe)).await {
         Ok(Ok(())) => Finding::Passed,
         Ok(Err(Trouble::Bad(why))) => Finding::Failed(why),
         Ok(Err(Trouble::Ours(why))) => Finding::Untried(why),
@@ -68,8 +69,9 @@ pub(super) async fn beside<T>(connection: impl Future, asked: impl Future<Output
     }
 }
 
-async fn try_ask(address: SocketAddr, probe: &Probe) -> Result<(), Trouble> {
-    let stream = TcpStream::connect(address).await.map_err(|error| connect_trouble(&error))?;
+async fn try_ask(address: SocketAddr, opening: &[u8], probe: &Probe) -> Result<(), Trouble> {
+    let mut stream = TcpStream::connect(address).await.map_err(|error| connect_trouble(&error))?;
+    stream.write_all(opening).await.map_err(|error| Trouble::Bad(words(&error)))?;
     match probe {
         Probe::Tcp => Ok(()),
         Probe::Http(probe) => http::ask(stream, address, probe).await,

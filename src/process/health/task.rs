@@ -9,9 +9,10 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::probe;
-use crate::config::HealthCheck;
+use crate::config::{HealthCheck, SendProxy};
 use crate::policy::endpoint::Obstacle;
 use crate::policy::health::{self, Finding, Thresholds};
+use crate::policy::proxy_header;
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
 use crate::telemetry::aggregate;
 use crate::telemetry::health::Records;
@@ -32,6 +33,9 @@ pub(super) struct Target {
     endpoint: Arc<str>,
     /// Where the check goes, which may be another port.
     address: SocketAddr,
+    /// What each connection begins with: where those of requests begin with a PROXY header, one that names no client. A
+    /// port of its own is not taken for one that expects it.
+    opening: Vec<u8>,
     config: Arc<HealthCheck>,
 }
 
@@ -41,11 +45,16 @@ impl Target {
         if let Some(port) = config.port {
             address.set_port(port.get());
         }
+        let send = match address == endpoint.address {
+            true => upstream.connection().proxy_protocol,
+            false => SendProxy::Off,
+        };
         Self {
             id: endpoint.id,
             upstream: Arc::clone(&upstream.name),
             endpoint: Arc::clone(&endpoint.name),
             address,
+            opening: proxy_header::write(send, None),
             config,
         }
     }
@@ -65,7 +74,7 @@ pub(super) async fn run(context: Context, target: Target, beginning: usize) {
         let Ok(permit) = context.permits.acquire().await else { return };
         let began = Instant::now();
         // Boxed, since ten thousand of these tasks wait while a few hundred ask.
-        let finding = Box::pin(probe::ask(target.address, &target.config)).await;
+        let finding = Box::pin(probe::ask(target.address, &target.opening, &target.config)).await;
         drop(permit);
         let Some(wait) = note(&context, &target, finding, &mut rng) else { return };
         sleep_until(began + wait).await;
