@@ -236,8 +236,12 @@ impl Connection {
     fn wait_for_request(&self) {
         self.phase.set(Phase::Idle);
         self.scan.set(HeadScan::default());
-        let wait = if self.closing.get() { LAST_REQUEST_WAIT.min(self.waits.idle) } else { self.waits.idle };
-        self.read_timer.set(wait);
+        self.wait(self.waits.idle);
+    }
+
+    /// Waits for what may never come: for no longer than a moment where the connection is to close.
+    fn wait(&self, usual: Duration) {
+        self.read_timer.set(if self.closing.get() { LAST_REQUEST_WAIT.min(usual) } else { usual });
     }
 
     /// When a client that does not take what is written is given up.
@@ -428,6 +432,7 @@ impl AsyncWrite for Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::timers::TICK;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -463,6 +468,15 @@ mod tests {
         connection.upload_ended();
         assert_eq!(connection.phase.get(), Phase::Idle);
         assert_eq!(connection.request_started(), None);
+    }
+
+    #[test]
+    fn a_connection_that_is_to_close_waits_for_its_proxy_header_no_longer_than_for_a_request() {
+        let (connection, timers, start) = connection();
+        connection.close_gracefully();
+        connection.wait(HOUR);
+        timers.sweep(start + LAST_REQUEST_WAIT + TICK);
+        assert!(connection.read_timer.fired());
     }
 
     #[test]

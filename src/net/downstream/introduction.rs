@@ -25,7 +25,7 @@ impl Connection {
     /// It may not be served.
     pub async fn be_introduced(&self, stream: &mut Accepted, expect: Expect) -> Result<bool, Refusal> {
         if expect == Expect::Header {
-            self.read_timer.set(self.waits.header);
+            self.wait(self.waits.header);
         }
         let mut read = BytesMut::new();
         match self.read_header(stream, &mut read, expect).await? {
@@ -79,7 +79,7 @@ impl Connection {
             return Poll::Ready(if is_idle { Ok(0) } else { Err(Refusal::TimedOut) });
         }
         if read.is_empty() && expect != Expect::Header {
-            self.read_timer.set(self.waits.header);
+            self.wait(self.waits.header);
         }
         read.extend_from_slice(buf.filled());
         Poll::Ready(Ok(buf.filled().len()))

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{GET, forwarded_for, line, optional, reading, rejected, rejected_at_all, requiring};
-use crate::support::{OK, Origin};
+use crate::support::{Client, OK, Origin};
 
 /// A header of version 2 with this much behind its length.
 fn binary(command: u8, family: u8, block: &[u8]) -> Vec<u8> {
@@ -200,10 +200,10 @@ fn a_connection_that_waits_for_its_header_does_not_hold_up_a_drain() {
     for mode in ["require", "optional"] {
         let yaml = reading(&origin, mode, "header_timeout: 60s");
         let proxy = yaml.clone().drain_timeout("15s").start();
-        let mut waiting = proxy.client();
-        waiting.send("PROXY TCP4");
+        let mut waiting = [(); 8].map(|()| proxy.client());
+        waiting.iter_mut().for_each(|client| drop(client.send("PROXY TCP4")));
         let moved = yaml.to_string().replace("web:", "other:");
         assert_eq!(proxy.reload(&moved).status(), 200);
-        waiting.expect_closed();
+        waiting.iter_mut().for_each(Client::expect_closed);
     }
 }
