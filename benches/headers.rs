@@ -55,6 +55,7 @@ fn request(criterion: &mut Criterion) {
     let ctx = ForwardContext {
         client,
         peer_trusted: false,
+        client_certificate: None,
         scheme: "https",
         host: host.as_ref(),
         request_id: &request_id,

@@ -6,7 +6,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use regex::Regex;
-use tillgate::config::{HostPattern, PathPattern, RouteMatch};
+use tillgate::config::{HostPattern, PathPattern, RouteMatch, Scheme};
 use tillgate::policy::path::normalise;
 use tillgate::policy::route::{Head, RouteTable};
 
@@ -31,7 +31,7 @@ fn route(index: usize, regex: &Regex) -> RouteMatch {
     let methods = if index % 10 == 7 { vec![Method::POST] } else { Vec::new() };
     let header = (HeaderName::from_static("x-channel"), HeaderValue::from_static("web"));
     let headers = if index % 10 == 8 { vec![header] } else { Vec::new() };
-    RouteMatch { host, path, methods, headers, query: Vec::new() }
+    RouteMatch { host, path, methods, headers, ..RouteMatch::default() }
 }
 
 const HEADS: [(&str, &str, &str); 5] = [
@@ -47,7 +47,7 @@ fn find(criterion: &mut Criterion) {
     let table = RouteTable::new(routes.iter());
     let (method, headers) = (Method::GET, HeaderMap::new());
     for (name, host, path) in HEADS {
-        let head = Head { host, path, query: None, method: &method, headers: &headers };
+        let head = Head { scheme: Scheme::Http, host, path, query: None, method: &method, headers: &headers };
         assert_eq!(table.find(&head).is_some(), name != "none", "{name}");
         criterion.bench_function(&format!("route/find/1000/{name}"), |bencher| {
             bencher.iter(|| table.find(black_box(&head)));

@@ -16,6 +16,7 @@ use crate::net::listen;
 use crate::process::control::{Control, Request};
 
 mod api;
+mod certificates;
 mod drain;
 mod ejection;
 mod guard;

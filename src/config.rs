@@ -2,10 +2,13 @@
 //!
 //! Text -> `yaml` -> tree of nodes -> `decode` -> [`model`], and back to text by [`render`].
 
+mod compress;
 mod cookie;
+mod cors;
 mod decode;
 mod excerpt;
 mod fault;
+mod header_edits;
 mod health_check;
 mod hedge;
 mod load;
@@ -18,12 +21,17 @@ mod problem;
 mod proxy_protocol;
 mod queue;
 mod rate_limit;
+mod redirect;
 pub mod render;
 mod retry;
+mod rewrite;
+mod scheme;
 mod share;
 mod split;
 mod syntax;
 mod timeouts;
+mod tls;
+mod upstream_tls;
 mod yaml;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod net;
+pub mod pki;
 pub mod policy;
 pub mod process;
 pub mod proxy;

@@ -1,9 +1,11 @@
 //! Sockets: listening, accepted connections, and the pool of connections to endpoints. Knows nothing of routes.
 
 pub mod accepted;
+pub mod connect;
 pub mod downstream;
 mod fair;
 pub mod listen;
 pub mod pool;
 pub mod timers;
+pub mod tls;
 pub mod transport;

@@ -1,6 +1,7 @@
 //! Threads, signals and files: starting, reloading and stopping. Decides nothing about requests.
 
 pub mod bound;
+pub mod certificates;
 pub mod control;
 pub mod descriptors;
 pub mod health;

@@ -8,15 +8,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::config::{self, Config, Hedge, Priority, Retry, Strategy, Timeouts};
+use http::HeaderValue;
+
+use crate::config::{self, Config, HeaderEdits, Hedge, Priority, Retry, Strategy, Timeouts};
 use crate::policy::audience::Audience;
 use crate::policy::balance::Balancer;
+use crate::policy::cors::Cors;
 use crate::policy::forward::TrustedProxies;
 use crate::policy::hedge::Hedging;
 use crate::policy::rate_limit::Limit;
+use crate::policy::redirect::Redirect;
+use crate::policy::rewrite::Rewrite;
 use crate::policy::route::RouteTable;
 use crate::telemetry::access_log::AccessLog;
 
+mod compress;
 mod fault;
 mod mirror;
 mod resolve;
@@ -25,6 +31,7 @@ mod split;
 mod sticky;
 mod upstream;
 
+pub use compress::{CodingCounts, Compress, CompressCounts, Compressing};
 pub use fault::Fault;
 pub use mirror::{Mirror, MirrorCounts, Place};
 pub use resolve::{Resolve, Unresolved};
@@ -81,10 +88,20 @@ pub struct Route {
     pub id: Id,
     /// For logs and metrics.
     pub name: Arc<str>,
-    /// Index into [`Snapshot::upstreams`]; of a split the first.
+    /// Index into [`Snapshot::upstreams`]; of a split the first. Of a redirect it says nothing.
     pub upstream: usize,
     /// The upstreams that share its requests, if it has more than one.
     pub split: Option<Arc<Split>>,
+    /// Where its clients are sent instead, if anywhere.
+    pub redirect: Option<Arc<Redirect>>,
+    /// What endpoints are asked for in place of what the client asked for.
+    pub rewrite: Option<Arc<Rewrite>>,
+    /// What is done to the headers of its requests.
+    pub request_headers: Option<Arc<HeaderEdits>>,
+    /// What is done to the headers of its answers.
+    pub response_headers: Option<Arc<HeaderEdits>>,
+    /// Which pages of other origins may read its answers.
+    pub cors: Option<Arc<Cors>>,
     /// Where copies of its requests go, if anywhere.
     pub mirror: Option<Arc<Mirror>>,
     /// What is done to its requests on purpose, if anything.
@@ -101,6 +118,8 @@ pub struct Route {
     pub hedge: Option<Hedged>,
     /// Bytes of a request body; `u64::MAX` for no bound.
     pub max_body: u64,
+    /// How its responses are compressed, if they are.
+    pub compress: Option<Arc<Compress>>,
     /// What goes first when its upstream is overloaded.
     pub priority: Priority,
     /// The target of its p99.
@@ -108,10 +127,16 @@ pub struct Route {
 }
 
 impl Route {
-    /// Indices of the upstreams that answer: one, or those of the split.
+    /// What Host says to endpoints in place of what the client asked for.
+    pub fn host(&self) -> Option<&HeaderValue> {
+        self.rewrite.as_ref().and_then(|rewrite| rewrite.host.as_ref())
+    }
+
+    /// Indices of the upstreams that answer: one, those of the split, or none.
     pub fn upstreams(&self) -> impl Iterator<Item = usize> {
         let branches = self.split.iter().flat_map(|split| &split.branches);
-        branches.map(|branch| branch.upstream).chain(self.split.is_none().then_some(self.upstream))
+        let one = (self.split.is_none() && self.redirect.is_none()).then_some(self.upstream);
+        branches.map(|branch| branch.upstream).chain(one)
     }
 }
 
@@ -138,7 +163,7 @@ pub struct Override {
 /// be refused. [`Upstream::reopen`] and [`Upstream::enforce`] put it in force.
 ///
 /// # Errors
-/// Every endpoint whose name has no address.
+/// Every endpoint whose name has no address, and every file for TLS that is of no use.
 pub fn build(
     config: Config,
     previous: Option<&Snapshot>,
@@ -172,13 +197,14 @@ fn build_upstreams(
     let watched: HashSet<&str> = watching.flat_map(config::Route::upstreams).collect();
     let (mut built, mut problems) = (Vec::with_capacity(config.upstreams.len()), Vec::new());
     for upstream in &config.upstreams {
-        match resolve::addresses(upstream, resolve) {
-            Ok(addresses) => {
+        match resolve::addresses(upstream, resolve).and_then(|found| Ok((found, resolve::tls(upstream)?))) {
+            Ok((addresses, tls)) => {
                 let watched = watched.contains(upstream.name.as_str());
                 built.push(upstream::build(
                     upstream,
                     watched,
                     &addresses,
+                    tls,
                     known.get(upstream.name.as_str()).copied(),
                 ))
             }

@@ -10,8 +10,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::{App, ejection};
-use crate::config::render;
+use super::{App, certificates, ejection};
+use crate::config::{UpstreamTls, render};
 use crate::policy::admission::Admission;
 use crate::policy::availability::{Access, Standing};
 use crate::policy::endpoint::Ticks;
@@ -57,7 +57,10 @@ pub(super) async fn status(State(app): State<App>) -> Json<Value> {
         .listeners()
         .iter()
         .zip(&process.connections)
-        .map(|(bound, open)| json!({ "name": **bound.name.load(), "address": bound.address, "connections": open }))
+        .map(|(bound, open)| {
+            let tls = bound.tls.load_full().map(|tls| certificates::describe(&tls));
+            json!({ "name": **bound.name.load(), "address": bound.address, "connections": open, "tls": tls })
+        })
         .collect();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -70,6 +73,7 @@ pub(super) async fn status(State(app): State<App>) -> Json<Value> {
         "reloads_refused": process.reloads_refused,
         "last_refusal": control.last_refusal(),
         "listeners": listeners,
+        "certificate_refusals": control.certificates.refusals(),
     }))
 }
 
@@ -113,11 +117,22 @@ fn describe(
     json!({
         "name": &*upstream.name,
         "strategy": upstream.config.strategy.name(),
+        "protocol": upstream.config.protocol.name(),
+        "tls": upstream.config.tls.as_ref().map(describe_tls),
         "panic": upstream.panics(),
         "admission": upstream.has_admission().then(|| describe_admission(&upstream.admission)),
         "overrides": overrides,
         "window_seconds": upstream.config.least_response.window.as_secs_f64(),
         "endpoints": endpoints,
+    })
+}
+
+fn describe_tls(tls: &UpstreamTls) -> Value {
+    json!({
+        "verify": tls.verify,
+        "server_name": tls.server_name,
+        "min_version": tls.min_version.name(),
+        "client_certificate": tls.client_certificate.is_some(),
     })
 }
 

@@ -11,9 +11,12 @@ use clap::Args;
 
 use super::{REFUSED, complain, say};
 use crate::config::{self, Config};
+use crate::policy::cors;
+use crate::policy::forward::{TrustedProxies, client_scheme};
 use crate::policy::route::RouteTable;
 use crate::proxy::received::Received;
 
+mod answers;
 mod asked;
 mod endpoints;
 mod live;
@@ -27,7 +30,7 @@ use asked::Asked;
 use live::Live;
 use report::Report;
 
-/// A request that no endpoint would get.
+/// A request that no endpoint would get, and no redirect or policy of its route answers.
 const UNSERVED: u8 = 1;
 
 #[derive(Debug, Args)]
@@ -55,7 +58,7 @@ pub(super) struct Explain {
     offline: bool,
 }
 
-/// Exit 0 if an endpoint would get the request, 1 if none would, 2 if the question or the config is wrong.
+/// Exit 0 if an endpoint would get the request or its route answers it, 1 if it would be refused, 2 if the question or the config is wrong.
 pub(super) fn run(explain: &Explain) -> ExitCode {
     match explain.report() {
         Ok(report) => {
@@ -81,16 +84,25 @@ impl Explain {
 
     fn explain(&self, config: &Config, asked: &Asked, live: &Live, report: &mut Report) {
         report.line("listener", asked.listeners(config));
-        let received = match Received::check(&asked.parts, None, false) {
+        let trusted = TrustedProxies::new(&config.trusted_proxies).contains(self.from);
+        let scheme = client_scheme(asked.scheme(), trusted, &asked.parts.headers);
+        let received = match Received::check(&asked.parts, None, false, scheme) {
             Ok(received) => received,
             Err(refusal) => return report.refused(refusal.reason),
         };
         rewrites::path(asked, &received, report);
         let table = RouteTable::new(config.routes.iter().map(|route| &route.matches));
-        match table.find(&received.head()) {
-            Some(index) => {
-                routes::taken(config, index, &received.head(), report);
-                self.forwarded(config, index, asked, &received, live, report);
+        let has_policy = |index: usize| config.routes[index].cors.is_some();
+        match cors::find(&table, &received.head(), has_policy) {
+            Some(found) => {
+                let route = &config.routes[found.index];
+                routes::taken(config, found.index, &received.head(), report);
+                answers::readers(route, found, &received.head(), report);
+                if answers::is_own(route, found, &received, report) {
+                    return answers::edits(route, report);
+                }
+                self.forwarded(config, found.index, asked, &received, live, report);
+                answers::edits(route, report);
             }
             None => routes::none(config, &received.head(), report),
         }
@@ -110,7 +122,10 @@ impl Explain {
         if routes::is_too_large(route, received) {
             return report.refused(crate::policy::reason::Reason::BodyTooLarge);
         }
-        rewrites::headers(config, asked, received, self.from, report);
+        if let Err(refusal) = rewrites::route(route, received, report) {
+            return report.refused(refusal.reason);
+        }
+        rewrites::headers(config, route, asked, received, self.from, report);
         steering::before(route, report);
         for upstream in steering::upstreams(route, &asked.parts.headers, report) {
             endpoints::explain(config, (route, &upstream), received, self.from, live, report);

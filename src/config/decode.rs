@@ -2,10 +2,13 @@
 //! route.
 
 mod address;
+mod compress;
 mod cookie;
+mod cors;
 mod env;
 mod fault;
 mod fields;
+mod header_edits;
 mod health_check;
 mod hedge;
 mod host;
@@ -19,14 +22,18 @@ mod process;
 mod proxy_protocol;
 mod queue;
 mod rate_limit;
+mod redirect;
 mod retry;
+mod rewrite;
 mod route;
 mod route_match;
 mod split;
 mod strategy;
 mod timeouts;
+mod tls;
 mod units;
 mod upstream;
+mod upstream_tls;
 mod value;
 
 use super::model::{Admin, Config, Listener};
@@ -37,10 +44,11 @@ use value::{Context, Value};
 
 pub(super) use env::Env;
 pub(crate) use units::{show_duration, show_size};
+pub(super) use value::Surroundings;
 
 /// The config if there is no error in it, and everything found on the way.
-pub(super) fn decode(root: &Node, env: Env<'_>) -> (Option<Config>, Findings) {
-    let cx = Context::new(env);
+pub(super) fn decode(root: &Node, surroundings: Surroundings<'_>) -> (Option<Config>, Findings) {
+    let cx = Context::new(surroundings);
     let config = file(Value { cx: &cx, name: "the config", key_at: root.at, node: root });
     let config = config.filter(|_| !cx.has_errors());
     (config, cx.into_findings())
@@ -64,8 +72,10 @@ fn file(root: Value<'_>) -> Option<Config> {
         upstream::all,
     );
     let names = upstreams.as_ref().map(|upstreams| &upstreams.names);
-    let routes =
-        fields.require("routes", "add `routes: [ { upstream: shop } ]`", |value| route::all(value, names));
+    config.compress = fields.get("compress", |value| compress::read(value, None)).flatten();
+    let routes = fields.require("routes", "add `routes: [ { upstream: shop } ]`", |value| {
+        route::all(value, names, config.compress.as_ref())
+    });
     fields.not_yet(&["tracing", "acme", "cache"]);
     fields.close();
     check_admin(admin.unwrap_or(root), &config.admin, listeners.as_deref().unwrap_or_default());
@@ -76,6 +86,9 @@ fn file(root: Value<'_>) -> Option<Config> {
         mirror::check(root.cx, &upstreams, &routes);
         hedge::warn(root.cx, &upstreams, &routes);
         rate_limit::warn(root.cx, &routes);
+        redirect::warn(root.cx, &routes);
+        rewrite::warn(root.cx, &routes);
+        cors::warn(root.cx, &routes);
     }
     config.listeners = listeners?;
     config.upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();

@@ -33,7 +33,16 @@ pub(crate) fn plain(text: &str) -> String {
 }
 
 /// Keys of secrets, and of the maps that have one: the key of a secret may be mistyped.
-const SECRETS: [&str; 6] = ["explain_header", "token", "sticky", "split_cookie", "secret", "secrets"];
+const SECRETS: [&str; 8] = [
+    "explain_header",
+    "token",
+    "sticky",
+    "split_cookie",
+    "secret",
+    "secrets",
+    "Authorization",
+    "authorization",
+];
 
 /// The line with stars for all that stands behind the first of [`SECRETS`] in it; as long as before, so that a caret still
 /// fits.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::decode::{self, Env};
+use super::decode::{self, Env, Surroundings};
 use super::excerpt;
 use super::model::Config;
 use super::problem::Problems;
@@ -28,16 +28,25 @@ pub struct Loaded {
     pub source: String,
 }
 
-/// Reads the file and resolves `${NAME}` from the environment of this process.
+/// Reads the file and resolves `${NAME}` from the environment of this process. The certificates and keys that it names are
+/// read too, so that what is wrong with them is said where they are named.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
     let shown = path.display().to_string();
     let bytes = read(path).map_err(|error| unreadable(&shown, path, &error))?;
     let text = text_of(&shown, bytes)?;
-    parse(&shown, &text, &|name| std::env::var(name).ok())
+    let env = |name: &str| std::env::var(name).ok();
+    let directory = path.parent().unwrap_or(Path::new(""));
+    parse_in(&shown, &text, Surroundings { env: &env, directory, reads_files: true })
 }
 
-/// Makes a config of `text`. `path_shown` is only repeated in problems; `env` answers for `${NAME}`.
+/// Makes a config of `text`, and opens no file. `path_shown` is repeated in problems, and relative paths begin at its
+/// directory; `env` answers for `${NAME}`.
 pub fn parse(path_shown: &str, text: &str, env: Env<'_>) -> Result<Loaded, Problems> {
+    let directory = Path::new(path_shown).parent().unwrap_or(Path::new(""));
+    parse_in(path_shown, text, Surroundings { env, directory, reads_files: false })
+}
+
+fn parse_in(path_shown: &str, text: &str, surroundings: Surroundings<'_>) -> Result<Loaded, Problems> {
     let source = text;
     let text = source.strip_prefix('\u{feff}').unwrap_or(source);
     check_text(path_shown, text)?;
@@ -45,7 +54,7 @@ pub fn parse(path_shown: &str, text: &str, env: Env<'_>) -> Result<Loaded, Probl
     if matches!(root.data, node::Data::Null) {
         return Err(empty(path_shown));
     }
-    let (config, findings) = decode::decode(&root, env);
+    let (config, findings) = decode::decode(&root, surroundings);
     let problems = Problems::locate(path_shown, text, findings);
     match config {
         Some(config) => Ok(Loaded { config, warnings: problems, source: source.to_owned() }),

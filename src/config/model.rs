@@ -13,8 +13,11 @@ use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 use regex::Regex;
 
+pub use super::compress::{Coding, Compress, Levels, MediaPattern};
 pub use super::cookie::{Cookie, SameSite};
+pub use super::cors::{Cors, Listed, OriginPattern};
 pub use super::fault::{Abort, Delay, Fault};
+pub use super::header_edits::HeaderEdits;
 pub use super::health_check::{GrpcProbe, HealthCheck, HttpProbe, Probe, Statuses};
 pub use super::hedge::{After, Hedge, Percentile};
 pub use super::mirror::Mirror;
@@ -23,10 +26,15 @@ pub use super::overload::Priority;
 pub use super::proxy_protocol::{AcceptProxy, SendProxy};
 pub use super::queue::{AdaptiveConcurrency, Queue};
 pub use super::rate_limit::{Per, Rate, RateKey, RateLimit};
+pub use super::redirect::Redirect;
 pub use super::retry::{Backoff, Condition, Conditions, Retry};
+pub use super::rewrite::{PathChange, Rewrite};
+pub use super::scheme::Scheme;
 pub use super::share::Share;
 pub use super::split::{Branch, Split};
 pub use super::timeouts::{BodyPace, Timeouts};
+pub use super::tls::{Alpn, Certificate, ClientAuth, ClientAuthMode, ListenerTls, TlsVersion};
+pub use super::upstream_tls::{ClientCertificate, Protocol, UpstreamTls};
 
 /// One whole config file.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +49,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Routes in file order; names are unique, and every `upstream` names one of `upstreams`.
     pub routes: Vec<Route>,
+    /// Whether responses are compressed, for routes that do not say. Default: no.
+    pub compress: Option<Compress>,
     /// Where the admin server listens.
     pub admin: Admin,
     /// Where each finished request is written.
@@ -68,6 +78,8 @@ pub struct Listener {
     pub name: String,
     /// The address to bind; port 0 takes a free one.
     pub address: SocketAddr,
+    /// How it encrypts. Default: it does not.
+    pub tls: Option<ListenerTls>,
     /// Bounds on what a client may hold.
     pub limits: Limits,
     /// Whether connections begin with a PROXY header.
@@ -121,6 +133,10 @@ pub struct Upstream {
     pub health_check: Option<HealthCheck>,
     /// The endpoints in file order; addresses are unique, and there is at least one.
     pub endpoints: Vec<Endpoint>,
+    /// What is spoken with them. Default HTTP/1.1.
+    pub protocol: Protocol,
+    /// How connections to them are encrypted. Default: not at all.
+    pub tls: Option<UpstreamTls>,
     /// How connections to the endpoints are made and kept.
     pub connection: Connection,
     /// The cookie that keeps a client with its endpoint. Default: none.
@@ -287,12 +303,19 @@ impl fmt::Display for HostPort {
 /// `upstreams.*.connection`, and what else makes a connection what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
-    /// To establish a TCP connection, 1 ms to 24 h. Default 1 s.
+    /// To establish a connection, TLS with it, 1 ms to 24 h. Default 1 s.
     pub connect_timeout: Duration,
     /// An unused connection is closed after this. Default 4 s, below the 5 s after which many servers close theirs.
     pub idle_timeout: Duration,
     /// Unused connections kept per endpoint and worker, 0 to 65536. Default 256.
     pub max_idle: usize,
+    /// Requests at a time on one HTTP/2 connection, 1 to 1000; the endpoint may ask for fewer. Default 100.
+    pub max_streams: u32,
+    /// After so long without a word from the endpoint, while requests wait on an HTTP/2 connection, it is asked for a sign of
+    /// life, 1 s to 1 h. `None`: never. Default 20 s.
+    pub ping_interval: Option<Duration>,
+    /// How long it has for that, 100 ms to 1 h. Default 10 s.
+    pub ping_timeout: Duration,
     /// `upstreams.*.proxy_protocol`: whether they say in a PROXY header for which client they are made.
     pub proxy_protocol: SendProxy,
 }
@@ -303,6 +326,9 @@ impl Default for Connection {
             connect_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(4),
             max_idle: 256,
+            max_streams: 100,
+            ping_interval: Some(Duration::from_secs(20)),
+            ping_timeout: Duration::from_secs(10),
             proxy_protocol: SendProxy::Off,
         }
     }
@@ -315,10 +341,20 @@ pub struct Route {
     pub name: String,
     /// Which request heads it takes.
     pub matches: RouteMatch,
-    /// The name of the upstream that answers; of a split the first.
+    /// The name of the upstream that answers; of a split the first, of a redirect empty.
     pub upstream: String,
     /// The upstreams that share the requests, in place of one for all.
     pub split: Option<Split>,
+    /// Where clients are sent instead, in place of an upstream.
+    pub redirect: Option<Redirect>,
+    /// What endpoints are asked for in place of what the client asked for.
+    pub rewrite: Option<Rewrite>,
+    /// What is done to the headers of its requests.
+    pub request_headers: HeaderEdits,
+    /// What is done to the headers of its answers.
+    pub response_headers: HeaderEdits,
+    /// Which pages of other origins may read its answers. `None`: that is left to the endpoints.
+    pub cors: Option<Cors>,
     /// Where copies of some requests go.
     pub mirror: Option<Mirror>,
     /// What is done to some requests on purpose.
@@ -335,6 +371,8 @@ pub struct Route {
     pub hedge: Option<Hedge>,
     /// Bytes of a request body, 0 to 1 TiB; more is answered 413. `None`: no bound.
     pub max_body: Option<u64>,
+    /// How its responses are compressed. `None`: not at all.
+    pub compress: Option<Compress>,
     /// What goes first under overload. Default normal.
     pub priority: Priority,
     /// The target of its p99, from request head to response head, 1 ms to 60 s. Default: none.
@@ -342,10 +380,10 @@ pub struct Route {
 }
 
 impl Route {
-    /// The names of the upstreams that answer: one, or those of the split.
+    /// The names of the upstreams that answer: one, those of the split, or none.
     pub fn upstreams(&self) -> impl Iterator<Item = &str> {
         let branches = self.split.iter().flat_map(|split| &split.branches);
-        let one = self.split.is_none().then_some(&self.upstream);
+        let one = (self.split.is_none() && self.redirect.is_none()).then_some(&self.upstream);
         branches.map(|branch| &branch.upstream).chain(one).map(String::as_str)
     }
 }
@@ -353,6 +391,10 @@ impl Route {
 /// `routes[].match`. An absent part matches everything.
 #[derive(Debug, Clone, Default)]
 pub struct RouteMatch {
+    /// How the client speaks to the shop.
+    pub scheme: Option<Scheme>,
+    /// Not those who speak so: the route would send them where they are. Not a key; it follows from `redirect`.
+    pub except: Option<Scheme>,
     /// Host without port.
     pub host: Option<HostPattern>,
     /// Path without query.

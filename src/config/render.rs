@@ -15,15 +15,22 @@ use super::model::{
 };
 use super::yaml;
 
+mod compress;
 mod cookie;
+mod cors;
 mod fault;
+mod header_edits;
 mod health_check;
 mod mirror;
 mod outlier;
 mod queue;
 mod rate_limit;
+mod redirect;
+mod rewrite;
 mod split;
 mod timeouts;
+mod tls;
+mod upstream_tls;
 
 /// The config as YAML. A `${` in a value is printed as `$${`, so that it is not taken for a reference.
 pub fn to_yaml(config: &Config) -> String {
@@ -83,6 +90,7 @@ fn file(config: &Config) -> Doc {
         listeners,
         upstreams,
         routes,
+        compress,
         admin,
         access_log,
         explain_header,
@@ -94,6 +102,7 @@ fn file(config: &Config) -> Doc {
         ("listeners", named(listeners, |listener| (&listener.name, listener_doc(listener)))),
         ("upstreams", named(upstreams, |upstream| (&upstream.name, upstream_doc(upstream)))),
         ("routes", Doc::List(routes.iter().map(route_doc).collect())),
+        ("compress", compress::doc(compress.as_ref())),
         ("admin", admin_doc(admin)),
         ("access_log", access_log_doc(access_log)),
         ("explain_header", explain_header_doc(explain_header.as_ref())),
@@ -125,6 +134,7 @@ fn listener_doc(listener: &Listener) -> Doc {
     ]);
     map([
         ("address", text(&listener.address)),
+        ("tls", tls::doc(listener.tls.as_ref())),
         ("limits", limits),
         ("proxy_protocol", text(listener.proxy_protocol.name())),
     ])
@@ -132,7 +142,15 @@ fn listener_doc(listener: &Listener) -> Doc {
 
 fn upstream_doc(upstream: &Upstream) -> Doc {
     let LeastResponse { quantile, window, min_samples, normalize } = upstream.least_response;
-    let Connection { connect_timeout, idle_timeout, max_idle, proxy_protocol } = &upstream.connection;
+    let Connection {
+        connect_timeout,
+        idle_timeout,
+        max_idle,
+        max_streams,
+        ping_interval,
+        ping_timeout,
+        proxy_protocol,
+    } = &upstream.connection;
     let tuning = [
         ("quantile", Doc::Fraction(quantile)),
         ("window", duration(window)),
@@ -143,6 +161,9 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
         ("connect_timeout", duration(*connect_timeout)),
         ("idle_timeout", duration(*idle_timeout)),
         ("max_idle", whole(*max_idle)),
+        ("max_streams", Doc::Whole((*max_streams).into())),
+        ("ping_interval", ping_interval.map_or_else(|| text("off"), duration)),
+        ("ping_timeout", duration(*ping_timeout)),
     ];
     optional_map([
         ("strategy", Some(text(upstream.strategy.name()))),
@@ -153,7 +174,8 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
         ("outlier_detection", Some(outlier::doc(upstream.outlier_detection.as_ref()))),
         ("health_check", Some(health_check::doc(upstream.health_check.as_ref()))),
         ("endpoints", Some(Doc::List(upstream.endpoints.iter().map(endpoint_doc).collect()))),
-        ("protocol", Some(text("http1"))),
+        ("protocol", Some(text(upstream.protocol.name()))),
+        ("tls", Some(upstream_tls::doc(upstream.tls.as_ref()))),
         ("connection", Some(map(connection))),
         ("proxy_protocol", Some(text(proxy_protocol.name()))),
         (
@@ -188,23 +210,31 @@ fn endpoint_doc(endpoint: &Endpoint) -> Doc {
 
 fn route_doc(route: &Route) -> Doc {
     let strategy = route.strategy.as_ref();
+    // What is about an upstream may not stand beside a redirect.
+    let serves = route.redirect.is_none();
     optional_map([
         ("name", Some(text(&route.name))),
         ("match", Some(match_doc(&route.matches))),
-        ("upstream", route.split.is_none().then(|| text(&route.upstream))),
+        ("upstream", (route.split.is_none() && serves).then(|| text(&route.upstream))),
+        ("redirect", route.redirect.as_ref().map(redirect::doc)),
+        ("rewrite", route.rewrite.as_ref().map(rewrite::doc)),
+        ("request_headers", header_edits::doc(&route.request_headers)),
+        ("response_headers", header_edits::doc(&route.response_headers)),
+        ("cors", Some(route.cors.as_ref().map_or_else(|| text("off"), cors::doc))),
         ("split", route.split.as_ref().map(split::doc)),
         ("split_cookie", route.split.as_ref().and_then(split::cookie_doc)),
         ("strategy", strategy.map(|strategy| text(strategy.name()))),
         ("hash", strategy.and_then(Strategy::hash_key).map(hash_doc)),
         ("timeouts", Some(timeouts::doc(route.timeouts))),
         ("rate_limit", rate_limit::doc(&route.rate_limit)),
-        ("retry", Some(route.retry.as_ref().map_or_else(|| text("off"), retry_doc))),
-        ("hedge", Some(hedge::doc(route.hedge.as_ref()))),
+        ("retry", serves.then(|| route.retry.as_ref().map_or_else(|| text("off"), retry_doc))),
+        ("hedge", serves.then(|| hedge::doc(route.hedge.as_ref()))),
         ("max_body", route.max_body.map(|bytes| text(&show_size(bytes)))),
-        ("mirror", Some(route.mirror.as_ref().map_or_else(|| text("off"), mirror::doc))),
+        ("mirror", serves.then(|| route.mirror.as_ref().map_or_else(|| text("off"), mirror::doc))),
+        ("compress", serves.then(|| compress::doc(route.compress.as_ref()))),
         ("fault", Some(route.fault.as_ref().map_or_else(|| text("off"), fault::doc))),
-        ("priority", Some(text(route.priority.name()))),
-        ("slo", Some(route.slo.map_or_else(|| text("off"), duration))),
+        ("priority", serves.then(|| text(route.priority.name()))),
+        ("slo", serves.then(|| route.slo.map_or_else(|| text("off"), duration))),
     ])
 }
 
@@ -226,10 +256,11 @@ fn retry_doc(retry: &Retry) -> Doc {
 }
 
 fn match_doc(matches: &RouteMatch) -> Doc {
-    let RouteMatch { host, path, methods, headers, query } = matches;
+    let RouteMatch { scheme, except: _, host, path, methods, headers, query } = matches;
     let headers = headers.iter().map(|(name, value)| (name.to_string(), bytes(value.as_bytes())));
     let query = query.iter().map(|(name, value)| (name.clone(), text(value)));
     let mut entries = Vec::new();
+    entries.extend(scheme.map(|scheme| ("scheme".to_owned(), text(scheme.name()))));
     entries.extend(host.as_ref().map(|host| ("host".to_owned(), host_doc(host))));
     entries.extend(path_doc(path).map(|(key, path)| (key.to_owned(), path)));
     entries.extend(filled("methods", Doc::List(methods.iter().map(text).collect())));

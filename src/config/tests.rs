@@ -1,8 +1,11 @@
 //! Reads like the manual: what a config may say, and what is said about one that may not.
 
 mod broken_files;
+mod compress;
+mod cors;
 mod env;
 mod good;
+mod header_edits;
 mod health_check;
 mod hedge;
 mod limits;
@@ -13,8 +16,11 @@ mod overload;
 mod places;
 mod proxy_protocol;
 mod random;
+mod redirects;
 mod rendering;
+mod rewrites;
 mod steering;
+mod upstream_tls;
 mod warnings;
 
 use super::{Loaded, Problems, load::MINIMAL, parse};

@@ -27,6 +27,19 @@ impl Accepted {
         &self.tcp
     }
 
+    /// The byte that is read next, once it is there; `None` at the end.
+    ///
+    /// # Errors
+    /// What reading fails with.
+    pub async fn first(&self) -> io::Result<Option<u8>> {
+        if let Some(first) = self.ahead.first() {
+            return Ok(Some(*first));
+        }
+        let mut first = [0];
+        let count = self.tcp.peek(&mut first).await?;
+        Ok((count == 1).then_some(first[0]))
+    }
+
     /// These are read next, before what is still in the socket.
     pub fn give_back(&mut self, ahead: Bytes) {
         debug_assert!(self.ahead.is_empty(), "given back once, before anybody else reads");

@@ -4,7 +4,7 @@
 //! head may take only so long to arrive, a client must read its response, an answer to a malformed head names its
 //! reason, and a closed connection is read out first so that the last answer is not lost to a reset.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -16,6 +16,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::timers::{Timer, Timers};
+use super::tls::Session;
 use super::transport::Transport;
 use crate::policy::reason::Reason;
 
@@ -59,6 +60,7 @@ pub struct Waits {
 pub struct Connection {
     peer: Cell<SocketAddr>,
     local: Cell<SocketAddr>,
+    session: OnceCell<Option<Box<Session>>>,
     waits: Waits,
     phase: Cell<Phase>,
     /// Requests that run now, where several may: over HTTP/2.
@@ -83,6 +85,7 @@ impl Connection {
         let connection = Self {
             peer: Cell::new(canonical(peer)),
             local: Cell::new(local),
+            session: OnceCell::new(),
             waits,
             phase: Cell::new(Phase::Busy),
             streams: Cell::new(None),
@@ -132,6 +135,22 @@ impl Connection {
     /// Whether it speaks HTTP/2.
     pub fn is_multiplexed(&self) -> bool {
         self.streams.get().is_some()
+    }
+
+    /// A handshake has been tried. `None`: the client spoke plain HTTP where it has to use TLS.
+    pub fn secured(&self, session: Option<Box<Session>>) {
+        // There is one handshake.
+        let _ = self.session.set(session);
+    }
+
+    /// What was agreed on with the client, where TLS is spoken.
+    pub fn session(&self) -> Option<&Session> {
+        self.session.get().and_then(|session| session.as_deref())
+    }
+
+    /// Whether its requests came without TLS to a listener that has it.
+    pub fn lacks_tls(&self) -> bool {
+        matches!(self.session.get(), Some(None))
     }
 
     /// The request has a body on its way.

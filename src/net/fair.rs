@@ -3,8 +3,11 @@
 //! The HTTP library reads on for as long as bytes come and no final head is among them: an endpoint that floods it with
 //! interim responses would keep the worker from everything else for seconds, deadlines among it.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,19 +23,31 @@ pub(super) struct Fair {
     stream: TcpStream,
     left: usize,
     pause: Option<Pause>,
+    arrivals: Option<Arc<AtomicU64>>,
 }
 
 /// Over once everybody else had a turn, timers and other sockets among them; a task that just wakes itself would run
 /// dozens of times before those are looked at.
-type Pause = Pin<Box<dyn Future<Output = ()>>>;
+type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Fair {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, left: TURN, pause: None }
+        Self { stream, left: TURN, pause: None, arrivals: None }
     }
 }
 
 impl Fair {
+    /// Counts from here on how often something has arrived.
+    pub(super) fn count_arrivals(&mut self) -> Arc<AtomicU64> {
+        Arc::clone(self.arrivals.get_or_insert_default())
+    }
+
+    fn arrived(&self) {
+        if let Some(arrivals) = &self.arrivals {
+            arrivals.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.left == 0 {
             self.left = TURN;
@@ -46,6 +61,12 @@ impl Fair {
     }
 }
 
+impl fmt::Debug for Fair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fair").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
 impl AsyncRead for Fair {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -56,6 +77,9 @@ impl AsyncRead for Fair {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         let count = buf.filled().len() - before;
+        if count > 0 {
+            self.arrived();
+        }
         self.left = if read.is_pending() { TURN } else { self.left.saturating_sub(count) };
         read
     }

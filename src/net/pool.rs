@@ -1,236 +1,358 @@
 //! One worker's connections to one endpoint.
 //!
-//! Last in, first out: the connection used last is the least likely to have been closed by the other side, and those
-//! a quieter hour does not need age out at the front. A connection that the endpoint closed while it was unused is
-//! dropped unseen.
-//!
-//! A connection that began with a PROXY header says one client, and serves the connection of that client only: it is found
-//! again by it, and closed with it.
+//! Over HTTP/1 a request has a connection to itself (`http1`), over HTTP/2 a stream of one that others use too (`http2`).
+//! Where the endpoint decides which of the two it speaks, both may be at hand, and what it said last is what is expected.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::{Request, Response};
 use http_body::Body;
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1 as library1};
 use hyper_util::rt::TokioIo;
-use rustix::io::Errno;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use super::downstream::Connection;
-use super::fair::Fair;
-use crate::config::{Connection as Settings, SendProxy};
+pub use super::connect::{ConnectError, Target, is_out_of_sockets};
+use super::{connect, downstream};
+use crate::config::{Connection as Settings, Protocol};
+use crate::policy::forward::{to_http1, to_http2};
 use crate::policy::proxy_header::{self, Ends};
 
-/// After this long unused, a connection gets one turn of the event loop to report that it was closed.
-const SUSPECT_AFTER: Duration = Duration::from_millis(500);
+mod by_client;
+mod http1;
+mod http2;
+
+use by_client::ByClient;
+use http1::Idle;
+use http2::{Shared, Stream};
 
 /// What one connection may hold of a response that its client has not taken yet, bytes; the bound of a response head
 /// too. Half of it costs 5 % more CPU for a 1 MiB response.
 const READ_BUFFER: usize = 256 * 1024;
 
-/// Why no connection could be had. Nothing of the request was written, so sending it elsewhere is safe.
-#[derive(Debug)]
-pub enum ConnectError {
-    /// Refused, unreachable.
-    Failed(io::Error),
-    /// Sockets, ports or memory have run out here: the endpoint was not asked.
-    OutOfSockets(io::Error),
-    /// Not established within the connect timeout.
-    TimedOut(Duration),
-    /// Established, but closed before HTTP could be spoken.
-    Handshake(hyper::Error),
-}
+/// After this long unused, a connection gets one turn of the event loop to report that it was closed.
+const SUSPECT_AFTER: Duration = Duration::from_millis(500);
 
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed(error) | Self::OutOfSockets(error) => write!(f, "cannot connect: {error}"),
-            Self::TimedOut(after) => write!(f, "no connection within {after:?}"),
-            Self::Handshake(error) => write!(f, "closed at once: {error}"),
-        }
-    }
-}
+/// How seldom a worker complains of the same endpoint.
+const COMPLAINT: Duration = Duration::from_secs(10);
 
-impl Error for ConnectError {}
-
-impl From<io::Error> for ConnectError {
-    fn from(error: io::Error) -> Self {
-        if is_out_of_sockets(&error) { Self::OutOfSockets(error) } else { Self::Failed(error) }
-    }
-}
-
-/// Whether sockets, ports or memory have run out here, so that every endpoint would look dead at once.
-pub fn is_out_of_sockets(error: &io::Error) -> bool {
-    const OURS: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
-    Errno::from_io_error(error).is_some_and(|errno| OURS.contains(&errno))
-}
-
-/// The unused connections of one worker to one endpoint.
+/// The connections of one worker to one endpoint.
 #[derive(Debug)]
 pub struct Pool<B> {
-    address: SocketAddr,
+    target: Target,
     settings: Settings,
-    idle: RefCell<Vec<Idle<B>>>,
+    idle: Idle<B>,
+    shared: Shared<B>,
+    /// Whether the endpoint is known to speak HTTP/1 only.
+    alone: Cell<bool>,
+    complained: Cell<Option<Instant>>,
+    /// Those that say for which client they are, and serve nobody else. All of them, where it is there.
+    by_client: Option<Box<ByClient<B>>>,
 }
 
-#[derive(Debug)]
-struct Idle<B> {
-    sender: SendRequest<B>,
-    since: Instant,
-    client: Client,
-}
-
-/// For whose connection a connection was made; `None` where it says nobody, and serves all.
-type Client = Option<Weak<Connection>>;
-
-fn is_gone(client: &Client) -> bool {
-    client.as_ref().is_some_and(|client| client.strong_count() == 0)
-}
-
-/// A connection taken from a pool for one request.
+/// A connection, or a stream of one, taken from a pool for one request.
 #[derive(Debug)]
 pub struct Lease<B> {
-    /// Sends the request.
-    pub sender: SendRequest<B>,
-    /// Whether an earlier request used it: if so, the endpoint may have closed it meanwhile.
+    /// Whether an earlier request used the connection: if so, the endpoint may have closed it meanwhile.
     pub reused: bool,
-    client: Client,
+    /// Whether there was a wait for it.
+    pub waited: bool,
+    way: Way<B>,
     pool: Rc<Pool<B>>,
 }
 
-impl<B> Lease<B> {
-    /// Puts the connection back for the next request.
-    pub fn put_back(self, now: Instant) {
-        let mut idle = self.pool.idle.borrow_mut();
-        let is_full = idle.len() >= self.pool.settings.max_idle;
-        if is_full && self.client.is_some() && !idle.is_empty() {
-            // Of another client, who may have left. This one is still here.
-            idle.remove(0);
-        } else if is_full {
-            return;
+#[derive(Debug)]
+enum Way<B> {
+    Alone(library1::SendRequest<B>),
+    Shared(Stream<B>),
+}
+
+/// Why a request has no response.
+#[derive(Debug)]
+pub struct Unanswered<B> {
+    /// The request, where it is certain that no byte of it was written.
+    pub unsent: Option<Box<Request<B>>>,
+    /// The endpoint said that it has not looked at it and will not (RFC 9113 section 8.7).
+    pub refused: bool,
+    /// What came is no response.
+    pub is_no_http: bool,
+    /// What the library says.
+    pub error: hyper::Error,
+}
+
+impl<B: Body + Unpin + 'static> Lease<B>
+where
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// Sends the request, which is in the form of HTTP/1. Dropping the future takes it back: of a stream that is said to the
+    /// endpoint, a connection of its own ends.
+    ///
+    /// # Errors
+    /// See [`Unanswered`].
+    pub async fn send(&mut self, request: Box<Request<B>>) -> Result<Response<Incoming>, Unanswered<B>> {
+        match &mut self.way {
+            Way::Alone(sender) => sender.try_send_request(*request).await.map_err(Unanswered::alone),
+            Way::Shared(stream) => Box::pin(stream.send(shape(*request, &self.pool.target))).await,
         }
-        if !self.sender.is_closed() {
-            idle.push(Idle { sender: self.sender, since: now, client: self.client });
+    }
+
+    /// Makes it free for the next request.
+    pub fn put_back(self, now: Instant) {
+        match self.way {
+            Way::Alone(sender) => self.pool.idle.put(sender, now, self.pool.settings.max_idle),
+            // Its drop says it all.
+            Way::Shared(stream) => drop(stream),
+        }
+    }
+
+    /// Whether other requests use the connection too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.way, Way::Shared(_))
+    }
+
+    /// The endpoint has not answered in time. A connection on which nothing at all was heard meanwhile may be dead.
+    pub fn is_overdue(&self) {
+        if let Way::Shared(stream) = &self.way {
+            stream.suspect();
         }
     }
 }
 
-impl<B: Body + 'static> Pool<B>
+/// The request as HTTP/2 has it.
+fn shape<B>(request: Request<B>, target: &Target) -> Request<B> {
+    let (mut parts, body) = request.into_parts();
+    to_http2(&mut parts, target.scheme(), target.address);
+    Request::from_parts(parts, body)
+}
+
+/// As it was before.
+fn unshape<B: Body>(request: Request<B>) -> Request<B> {
+    let (mut parts, body) = request.into_parts();
+    to_http1(&mut parts, body.size_hint().exact().is_none());
+    Request::from_parts(parts, body)
+}
+
+impl<B> Unanswered<B> {
+    fn alone(mut failed: TrySendError<Request<B>>) -> Self {
+        let unsent = failed.take_message().map(Box::new);
+        let error = failed.into_error();
+        Self { unsent, refused: false, is_no_http: error.is_parse(), error }
+    }
+}
+
+impl<B: Body + Unpin + 'static> Pool<B>
 where
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     /// No connections yet.
-    pub fn new(address: SocketAddr, settings: Settings) -> Rc<Self> {
-        Rc::new(Self { address, settings, idle: RefCell::new(Vec::new()) })
+    pub fn new(target: Target, settings: Settings) -> Rc<Self> {
+        let by_client = ByClient::of(&settings).map(Box::new);
+        Rc::new(Self { by_client, ..Self::of_all(target, settings) })
+    }
+
+    /// Of connections that serve everybody, or of those of one client.
+    fn of_all(target: Target, settings: Settings) -> Self {
+        let alone =
+            target.protocol == Protocol::Http1 || (target.protocol == Protocol::Auto && target.tls.is_none());
+        Self {
+            shared: Shared::new(settings.max_streams),
+            target,
+            settings,
+            idle: Idle::default(),
+            alone: Cell::new(alone),
+            complained: Cell::new(None),
+            by_client: None,
+        }
     }
 
     /// Whether a pool made from these would be the same.
-    pub fn serves(&self, address: SocketAddr, settings: &Settings) -> bool {
-        self.address == address && self.settings == *settings
+    pub fn serves(&self, target: &Target, settings: &Settings) -> bool {
+        self.target == *target && self.settings == *settings
     }
 
-    /// An unused connection, or a new one, for a request that came on this connection.
+    /// An unused connection, or a new one; or a stream. For a request that came on this connection.
     ///
     /// # Errors
     /// See [`ConnectError`].
     pub async fn lease(
         self: &Rc<Self>,
-        client: &Rc<Connection>,
+        client: &Rc<downstream::Connection>,
         now: Instant,
     ) -> Result<Lease<B>, ConnectError> {
-        match self.reuse(client, now).await {
-            Some(sender) => Ok(self.lend(sender, client, true)),
-            None => Ok(self.lend(self.connect(client).await?, client, false)),
+        match &self.by_client {
+            None => self.lease_any(now).await,
+            // Boxed, so that it costs the others nothing.
+            Some(pools) => Box::pin(self.own_pool(pools, client).lease_any(now)).await,
+        }
+    }
+
+    async fn lease_any(self: &Rc<Self>, now: Instant) -> Result<Lease<B>, ConnectError> {
+        if let Some(sender) = self.idle.reuse(now, self.settings.idle_timeout).await {
+            return Ok(self.lend(Way::Alone(sender), true, false));
+        }
+        if !self.alone.get() {
+            return Box::pin(self.lease_stream(now)).await;
+        }
+        match self.connect().await? {
+            Spoken::Http1(sender) => Ok(self.lend(Way::Alone(sender), false, true)),
+            Spoken::Http2 => Box::pin(self.lease_stream(now)).await,
         }
     }
 
     /// Closes what has been unused for the idle timeout.
     pub fn expire(&self, now: Instant) {
-        let mut idle = self.idle.borrow_mut();
-        let timeout = self.settings.idle_timeout;
-        let expired = idle.partition_point(|entry| now.saturating_duration_since(entry.since) >= timeout);
-        idle.drain(..expired);
-        idle.retain(|entry| !entry.sender.is_closed() && !is_gone(&entry.client));
+        self.idle.expire(now, self.settings.idle_timeout);
+        self.shared.expire(now, self.settings.idle_timeout);
+        if let Some(pools) = &self.by_client {
+            pools.each(|pool| pool.expire(now));
+        }
     }
 
     /// Closes all that are unused.
     pub fn clear(&self) {
-        self.idle.borrow_mut().clear();
+        self.idle.clear();
+        self.shared.retire_all();
+        if let Some(pools) = &self.by_client {
+            pools.each(|pool| pool.clear());
+        }
     }
 
-    /// Unused connections at this moment.
-    pub fn idle(&self) -> usize {
-        self.idle.borrow().len()
+    /// Where it goes.
+    pub fn address(&self) -> SocketAddr {
+        self.target.address
     }
 
-    fn lend(self: &Rc<Self>, sender: SendRequest<B>, client: &Rc<Connection>, reused: bool) -> Lease<B> {
-        let client = self.names_clients().then(|| Rc::downgrade(client));
-        Lease { sender, reused, client, pool: Rc::clone(self) }
+    /// The client's own.
+    fn own_pool(&self, pools: &ByClient<B>, client: &Rc<downstream::Connection>) -> Rc<Self> {
+        pools.get_or(client, || {
+            let ends = Ends { client: client.peer(), server: client.local() };
+            let opening = proxy_header::write(self.settings.proxy_protocol, Some(ends));
+            let max_idle = self.settings.max_idle.min(by_client::MOST_IDLE);
+            let settings = Settings { max_idle, ..self.settings.clone() };
+            Rc::new(Self::of_all(Target { opening, ..self.target.clone() }, settings))
+        })
     }
 
-    fn names_clients(&self) -> bool {
-        self.settings.proxy_protocol != SendProxy::Off
+    fn lend(self: &Rc<Self>, way: Way<B>, reused: bool, waited: bool) -> Lease<B> {
+        Lease { reused, waited, way, pool: Rc::clone(self) }
     }
 
-    async fn reuse(&self, client: &Rc<Connection>, now: Instant) -> Option<SendRequest<B>> {
-        while let Some(Idle { sender, since, .. }) = self.pop(client) {
-            let unused = now.saturating_duration_since(since);
-            if unused >= self.settings.idle_timeout {
+    async fn lease_stream(self: &Rc<Self>, now: Instant) -> Result<Lease<B>, ConnectError> {
+        if let Some(stream) = self.shared.begin(now).await {
+            return Ok(self.lend_stream(stream, false));
+        }
+        let wait = self.settings.connect_timeout;
+        let waited = timeout(wait, self.wait_for_stream(now)).await;
+        waited.unwrap_or_else(|_| Err(ConnectError::TimedOut(wait)))
+    }
+
+    /// Lets one connection at a time be made for as many requests as it will have room for.
+    async fn wait_for_stream(self: &Rc<Self>, now: Instant) -> Result<Lease<B>, ConnectError> {
+        let _place = self.shared.wait();
+        let mut attempt = None;
+        loop {
+            if let Some(stream) = self.shared.take() {
+                return Ok(self.lend_stream(stream, true));
+            }
+            if let Some(sender) = self.idle.reuse(now, self.settings.idle_timeout).await {
+                return Ok(self.lend(Way::Alone(sender), false, true));
+            }
+            if self.alone.get() {
+                // It has just become known: what others connect is of no use to this request.
+                if let Spoken::Http1(sender) = self.connect().await? {
+                    return Ok(self.lend(Way::Alone(sender), false, true));
+                }
                 continue;
             }
-            if unused >= SUSPECT_AFTER {
-                // The event loop hands a pending end-of-stream to the connection's task before it comes back here.
-                tokio::task::yield_now().await;
-            }
-            if !sender.is_closed() {
-                return Some(sender);
-            }
+            attempt = self.shared.join(attempt.take(), || self.start_connecting())?;
+            self.shared.changed().await;
         }
-        None
     }
 
-    fn pop(&self, client: &Rc<Connection>) -> Option<Idle<B>> {
-        let mut idle = self.idle.borrow_mut();
-        if !self.names_clients() {
-            return idle.pop();
-        }
-        let own = |made_for: &Client| made_for.as_ref().is_some_and(|own| own.as_ptr() == Rc::as_ptr(client));
-        let at = idle.iter().rposition(|entry| own(&entry.client))?;
-        Some(idle.remove(at))
+    fn lend_stream(self: &Rc<Self>, stream: Stream<B>, waited: bool) -> Lease<B> {
+        let reused = stream.is_reused();
+        self.lend(Way::Shared(stream), reused, waited)
     }
 
-    async fn connect(&self, client: &Connection) -> Result<SendRequest<B>, ConnectError> {
-        let timeout = self.settings.connect_timeout;
-        let connecting = tokio::time::timeout(timeout, TcpStream::connect(self.address));
-        let mut stream = connecting.await.map_err(|_| ConnectError::TimedOut(timeout))??;
-        stream.set_nodelay(true)?;
-        if self.names_clients() {
-            // Boxed, so that it costs nothing where there is none.
-            Box::pin(introduce(&mut stream, self.settings.proxy_protocol, client)).await?;
+    /// In a task of its own: many requests wait for it, and the one that was first may be gone before it is there.
+    fn start_connecting(self: &Rc<Self>) -> http2::Attempt {
+        let attempt = http2::Attempt::default();
+        let (pool, outcome) = (Rc::clone(self), attempt.clone());
+        tokio::task::spawn_local(async move {
+            let connected = pool.connect().await;
+            if let Ok(Spoken::Http1(sender)) = connected {
+                pool.idle.put(sender, Instant::now(), usize::MAX);
+                pool.shared.end(&outcome, Ok(()));
+            } else {
+                pool.shared.end(&outcome, connected.map(drop));
+            }
+        });
+        attempt
+    }
+
+    async fn connect(&self) -> Result<Spoken<B>, ConnectError> {
+        let wait = self.settings.connect_timeout;
+        let connected = timeout(wait, self.establish()).await;
+        let connected = connected.unwrap_or_else(|_| Err(ConnectError::TimedOut(wait)));
+        if let Err(error) = &connected {
+            self.complain(error);
         }
-        let (sender, connection) = http1::Builder::new()
+        connected
+    }
+
+    async fn establish(&self) -> Result<Spoken<B>, ConnectError> {
+        let stream = connect::open(&self.target).await?;
+        self.alone.set(!stream.is_http2);
+        if stream.is_http2 {
+            Box::pin(self.shared.add(stream, &self.settings)).await?;
+            return Ok(Spoken::Http2);
+        }
+        let (sender, connection) = library1::Builder::new()
             .max_buf_size(READ_BUFFER)
-            .handshake(TokioIo::new(Fair::new(stream)))
+            .handshake(TokioIo::new(stream))
             .await
-            .map_err(ConnectError::Handshake)?;
+            .map_err(|error| ConnectError::Handshake(Arc::new(error)))?;
         // The task ends when the pool and the request drop the sender, or when the endpoint closes. What went wrong
         // reaches the request through the sender, so its result says nothing new.
         tokio::task::spawn_local(async move { drop(connection.await) });
-        Ok(sender)
+        Ok(Spoken::Http1(sender))
+    }
+
+    /// What a person has to look at: an endpoint that is merely down is told of elsewhere.
+    fn complain(&self, error: &ConnectError) {
+        match error {
+            ConnectError::Failed(_) | ConnectError::OutOfSockets(_) | ConnectError::TimedOut(_) => return,
+            ConnectError::Tls(_) | ConnectError::Handshake(_) => {}
+        }
+        let now = Instant::now();
+        if self.complained.get().is_none_or(|last| now.saturating_duration_since(last) >= COMPLAINT) {
+            self.complained.set(Some(now));
+            tracing::warn!(endpoint = %self.target.address, %error, "no connection");
+        }
     }
 }
 
-/// Says for whom a connection is made. A socket that is new has room for it, so it waits for nobody.
-async fn introduce(stream: &mut TcpStream, send: SendProxy, client: &Connection) -> io::Result<()> {
-    let ends = Ends { client: client.peer(), server: client.local() };
-    stream.write_all(&proxy_header::write(send, Some(ends))).await
+/// What is spoken on a connection that has just been made. One of HTTP/2 is among the others already.
+enum Spoken<B> {
+    Http1(library1::SendRequest<B>),
+    Http2,
+}
+
+impl<B> fmt::Debug for Spoken<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http1(_) => "Http1",
+            Self::Http2 => "Http2",
+        })
+    }
 }
 
 #[cfg(test)]
@@ -250,18 +372,22 @@ mod tests {
     use super::*;
 
     fn pool(listener: &TcpListener) -> Rc<Pool<Full<Bytes>>> {
-        Pool::new(listener.local_addr().expect("an address"), Settings::default())
+        let address = listener.local_addr().expect("an address");
+        Pool::new(
+            Target { address, protocol: Protocol::Http1, tls: None, opening: vec![] },
+            Settings::default(),
+        )
     }
 
     /// A client's connection.
-    fn client() -> Rc<Connection> {
+    fn client() -> Rc<downstream::Connection> {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let waits = Waits { idle: Duration::from_secs(1), header: Duration::from_secs(1) };
-        Connection::new(address, address, waits, &Timers::new(Instant::now()))
+        downstream::Connection::new(address, address, waits, &Timers::new(Instant::now()))
     }
 
-    fn post() -> Request<Full<Bytes>> {
-        Request::post("/").header("host", "a").body(Full::from("hello")).expect("a request")
+    fn post() -> Box<Request<Full<Bytes>>> {
+        Box::new(Request::post("/").header("host", "a").body(Full::from("hello")).expect("a request"))
     }
 
     fn on_one_thread<F: Future>(test: F) -> F::Output {
@@ -288,7 +414,7 @@ mod tests {
             });
             let second = on_one_thread(async {
                 let mut lease = pool.lease(&client(), now).await.expect("a connection");
-                let answer = lease.sender.try_send_request(post()).await.expect("an answer");
+                let answer = lease.send(post()).await.expect("an answer");
                 answer.into_body().collect().await.expect("no body");
                 lease.put_back(now);
                 closing.wait();
@@ -297,8 +423,7 @@ mod tests {
                 tokio::task::yield_now().await;
                 let mut lease = pool.lease(&client(), now).await.expect("a connection");
                 assert!(lease.reused, "nobody has noticed yet");
-                let mut failed = lease.sender.try_send_request(post()).await.expect_err("it is closed");
-                failed.take_message()
+                lease.send(post()).await.expect_err("it is closed").unsent
             });
             assert_eq!(second.expect("the request").uri(), "/");
             endpoint.join().expect("an endpoint")
@@ -311,16 +436,17 @@ mod tests {
     fn a_request_whose_first_write_fails_does_not_come_back() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let pool = pool(&listener);
-        let mut failed = on_one_thread(async {
+        let failed = on_one_thread(async {
             let mut lease = pool.lease(&client(), Instant::now()).await.expect("a connection");
-            lease.sender.ready().await.expect("ready");
+            let Way::Alone(sender) = &mut lease.way else { panic!("not HTTP/1") };
+            sender.ready().await.expect("ready");
             let (stream, _) = listener.accept().expect("a connection");
             socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger");
-            let sending = lease.sender.try_send_request(post());
+            let sending = sender.try_send_request(*post());
             // A reset that is here when the head is written, and not yet read.
             drop(stream);
             sending.await.expect_err("it is reset")
         });
-        assert!(failed.take_message().is_none(), "{}", failed.error());
+        assert!(failed.message().is_none(), "{}", failed.error());
     }
 }

@@ -4,7 +4,7 @@
 //! Works in place on the client's map. Content-Length passes as it is, for the HTTP library to frame by; Transfer-Encoding
 //! never passes, the library writes its own, and where one was, Content-Length goes too. Via is passed on but not added,
 //! as in nginx, HAProxy and Envoy: nginx endpoints stop compressing for requests that have one. Nothing here knows of a
-//! route's own header edits.
+//! route's own header edits, which come after it.
 
 use std::net::IpAddr;
 
@@ -18,13 +18,15 @@ mod present;
 mod sticky;
 #[cfg(test)]
 mod tests;
+mod version;
 
 use super::audience::X_TILLGATE_TOKEN;
 use present::Present;
 
-pub use client::{TrustedProxies, client_address};
+pub use client::{TrustedProxies, client_address, client_scheme};
 pub use hop_by_hop::requested_upgrade;
 pub use sticky::{header_value, sticky_value};
+pub use version::{to_http1, to_http2};
 
 /// Names a request in the logs of everybody it passes.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,6 +36,10 @@ pub static X_TILLGATE_ENDPOINT: HeaderName = HeaderName::from_static("x-tillgate
 
 /// Says to an endpoint that the request is a copy, whose answer nobody gets. None ever sees one that a client wrote.
 pub static X_TILLGATE_MIRROR: HeaderName = HeaderName::from_static("x-tillgate-mirror");
+
+/// Who the client is by a certificate that was verified here, as Envoy writes it. Whoever finds it believes it, so no peer's
+/// is passed on: proxies that are trusted to name addresses often let it through as their clients wrote it.
+pub static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// Bytes of a request id that is taken over from a trusted peer.
 const LONGEST_REQUEST_ID: usize = 128;
@@ -48,6 +54,9 @@ pub struct ForwardContext<'a> {
     pub peer_trusted: bool,
     /// `http` or `https`, as the client connected.
     pub scheme: &'static str,
+    /// Who the client is by its certificate, where the connection has one that was verified: an element of
+    /// X-Forwarded-Client-Cert.
+    pub client_certificate: Option<&'a HeaderValue>,
     /// The authority that the client asked for ([`authority_value`](super::head::authority_value)).
     pub host: Option<&'a HeaderValue>,
     /// Set as X-Request-ID unless a trusted peer brought one.
@@ -70,6 +79,9 @@ pub fn prepare_request(headers: &mut HeaderMap, ctx: &ForwardContext<'_>) {
         headers.remove(header::EXPECT);
     }
     origin::declare(headers, present, ctx);
+    if let Some(certificate) = ctx.client_certificate {
+        headers.insert(&X_FORWARDED_CLIENT_CERT, certificate.clone());
+    }
     set_host(headers, ctx);
     set_request_id(headers, ctx);
 }
@@ -89,6 +101,7 @@ fn strip_own(headers: &mut HeaderMap, present: Present) {
         headers.remove(&X_TILLGATE_TOKEN);
         headers.remove(&X_TILLGATE_ENDPOINT);
         headers.remove(&X_TILLGATE_MIRROR);
+        look_alike::strip_client_certificates(headers);
     }
 }
 

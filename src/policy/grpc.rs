@@ -165,10 +165,12 @@ pub fn pushback(headers: &HeaderMap) -> Pushback {
 /// What a call is told that Tillgate answers itself.
 pub fn code_of(reason: Reason) -> Code {
     match reason {
-        Reason::NoRoute => Code::UNIMPLEMENTED,
+        Reason::NoRoute | Reason::Redirected(_) | Reason::Preflight => Code::UNIMPLEMENTED,
         Reason::FaultInjected(status) => code_of_status(status),
         Reason::RateLimited | Reason::BodyTooLarge => Code::RESOURCE_EXHAUSTED,
-        Reason::BadRequest(..) | Reason::BodyIncomplete | Reason::BadResponse => Code::INTERNAL,
+        Reason::BadRequest(..) | Reason::PlainHttp | Reason::BodyIncomplete | Reason::BadResponse => {
+            Code::INTERNAL
+        }
         Reason::NoEndpoint
         | Reason::UpstreamFull
         | Reason::QueueFull
@@ -177,6 +179,7 @@ pub fn code_of(reason: Reason) -> Code {
         | Reason::OutOfSockets
         | Reason::ConnectFailed
         | Reason::ConnectTimeout
+        | Reason::TlsFailed
         | Reason::Reset => Code::UNAVAILABLE,
         // Not UNAVAILABLE, after which many clients call again by themselves: the endpoint may be at it still.
         Reason::BodyTimeout

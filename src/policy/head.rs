@@ -28,6 +28,8 @@ pub struct Checked<'a> {
     pub host: Cow<'a, str>,
     /// Host and port as the client wrote them, to be forwarded in Host; empty for HTTP/1.0 without Host.
     pub authority: &'a str,
+    /// The port of that, if it has one.
+    pub port: Option<u16>,
     /// As sent, not normalised; `*` for the asterisk form.
     pub path: &'a str,
     /// As sent, without `?`.
@@ -143,8 +145,9 @@ pub fn check_request(parts: &Parts) -> Result<Checked<'_>, HeadError> {
     let body = framing::check_body(parts)?;
     let expects_continue = check_expect(parts)?;
     let (path, query) = (parts.uri.path(), parts.uri.query());
-    let (host, authority) = named.map_or((Cow::Borrowed(""), ""), |named| (named.host, named.text));
-    Ok(Checked { target, host, authority, path, query, body, expects_continue })
+    let (host, authority, port) =
+        named.map_or((Cow::Borrowed(""), "", None), |named| (named.host, named.text, named.port));
+    Ok(Checked { target, host, authority, port, path, query, body, expects_continue })
 }
 
 /// [`Checked::authority`] as a header value, for a Host that outlives `parts`; free when the client sent a Host.

@@ -7,8 +7,14 @@ use http::{HeaderValue, StatusCode};
 pub enum Reason {
     /// The head breaks a rule of HTTP; which one is in the word.
     BadRequest(&'static str, StatusCode),
+    /// The request came without TLS to a listener that has it.
+    PlainHttp,
     /// The route has faults injected on purpose; the word is always the same, the status as configured.
     FaultInjected(StatusCode),
+    /// The route sends the client elsewhere; the word is always the same, the status as configured.
+    Redirected(StatusCode),
+    /// The route's CORS policy answers for its endpoints what a page may ask.
+    Preflight,
     /// No route takes the request.
     NoRoute,
     /// The client, or whatever else the route counts, asks too often.
@@ -37,6 +43,8 @@ pub enum Reason {
     ConnectFailed,
     /// The connection was not established in time.
     ConnectTimeout,
+    /// The endpoint did not prove who it is, or speaks no TLS that is spoken here.
+    TlsFailed,
     /// The endpoint closed the connection before its response head.
     Reset,
     /// The endpoint's response is not HTTP.
@@ -54,7 +62,10 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Self::BadRequest(word, _) => word,
+            Self::PlainHttp => "plain_http",
             Self::FaultInjected(_) => "fault_injected",
+            Self::Redirected(_) => "redirect",
+            Self::Preflight => "cors_preflight",
             Self::NoRoute => "no_route",
             Self::RateLimited => "rate_limited",
             Self::BodyTooLarge => "body_too_large",
@@ -69,6 +80,7 @@ impl Reason {
             Self::OutOfSockets => "out_of_sockets",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
+            Self::TlsFailed => "tls_failed",
             Self::Reset => "reset",
             Self::BadResponse => "bad_response",
             Self::ResponseTimeout => "response_timeout",
@@ -85,11 +97,12 @@ impl Reason {
     /// The status it is answered with.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::BadRequest(_, status) | Self::FaultInjected(status) => status,
+            Self::BadRequest(_, status) | Self::FaultInjected(status) | Self::Redirected(status) => status,
+            Self::Preflight => StatusCode::NO_CONTENT,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyIncomplete => StatusCode::BAD_REQUEST,
+            Self::PlainHttp | Self::BodyIncomplete => StatusCode::BAD_REQUEST,
             Self::BodyTimeout | Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NoEndpoint
             | Self::UpstreamFull
@@ -98,9 +111,11 @@ impl Reason {
             | Self::Overloaded
             | Self::OutOfSockets => StatusCode::SERVICE_UNAVAILABLE,
             // A dead endpoint is a dead endpoint, whether it refuses or drops what it is sent.
-            Self::ConnectFailed | Self::ConnectTimeout | Self::Reset | Self::BadResponse => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::ConnectFailed
+            | Self::ConnectTimeout
+            | Self::TlsFailed
+            | Self::Reset
+            | Self::BadResponse => StatusCode::BAD_GATEWAY,
             Self::ResponseTimeout | Self::PerTryTimeout | Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -109,7 +124,10 @@ impl Reason {
     pub fn text(self) -> &'static str {
         match self {
             Self::BadRequest(..) => "The request is not one that may be passed on.",
+            Self::PlainHttp => "A plain HTTP request was sent to an HTTPS port; use https://.",
             Self::FaultInjected(_) => "This route fails some requests on purpose, as a test.",
+            Self::Redirected(_) => "This is found at the place that Location names.",
+            Self::Preflight => "What pages of this origin may ask stands in the headers.",
             Self::NoRoute => "No route takes this request.",
             Self::RateLimited => "Too many requests; Retry-After says when to come back.",
             Self::BodyTooLarge => "The request body is larger than this route allows.",
@@ -124,11 +142,17 @@ impl Reason {
             Self::OutOfSockets => "This server has no connection left for the request.",
             Self::ConnectFailed => "The endpoint cannot be reached.",
             Self::ConnectTimeout => "The endpoint did not accept the connection in time.",
+            Self::TlsFailed => "No secure connection to the endpoint could be made.",
             Self::Reset => "The endpoint closed the connection before it answered.",
             Self::BadResponse => "The endpoint's answer is not valid HTTP.",
             Self::ResponseTimeout | Self::PerTryTimeout => "The endpoint did not answer in time.",
             Self::RequestTimeout => "The request took longer than its route allows.",
         }
+    }
+
+    /// Whether the client does not get what it asked for. A redirect is what its route is there for.
+    pub fn is_refusal(self) -> bool {
+        !matches!(self, Self::Redirected(_) | Self::Preflight)
     }
 
     /// Whether the request was turned away for the load: nothing of it was sent, and it may come again soon.
@@ -140,16 +164,20 @@ impl Reason {
     pub fn closes(self) -> bool {
         match self {
             Self::BadRequest(..)
+            | Self::PlainHttp
             | Self::BodyTooLarge
             | Self::BodyIncomplete
             | Self::BodyTimeout
             | Self::BodyTooSlow => true,
             Self::NoRoute
+            | Self::Redirected(_)
+            | Self::Preflight
             | Self::RateLimited
             | Self::NoEndpoint
             | Self::OutOfSockets
             | Self::ConnectFailed
             | Self::ConnectTimeout
+            | Self::TlsFailed
             | Self::Reset
             | Self::BadResponse
             | Self::ResponseTimeout

@@ -94,9 +94,8 @@ fn pause(backoff: Backoff, again: u8, rng: &mut fastrand::Rng) -> Duration {
 pub fn condition_of(reason: Reason, sent: Sent) -> Option<Condition> {
     match (reason, sent) {
         // A connection that breaks before it is used is as good as none.
-        (Reason::ConnectFailed | Reason::ConnectTimeout, _) | (Reason::Reset, Sent::None) => {
-            Some(Condition::ConnectFailure)
-        }
+        (Reason::ConnectFailed | Reason::ConnectTimeout | Reason::TlsFailed, _)
+        | (Reason::Reset, Sent::None) => Some(Condition::ConnectFailure),
         // What is not HTTP ends the connection without a response head just the same. To whom it may be sent again is a
         // question of its method, not of this.
         (Reason::Reset, Sent::Maybe | Sent::Yes) | (Reason::BadResponse, _) => Some(Condition::Reset),
@@ -104,6 +103,9 @@ pub fn condition_of(reason: Reason, sent: Sent) -> Option<Condition> {
         (
             Reason::BadRequest(..)
             | Reason::FaultInjected(_)
+            | Reason::PlainHttp
+            | Reason::Redirected(_)
+            | Reason::Preflight
             | Reason::NoRoute
             | Reason::BodyTooLarge
             | Reason::BodyIncomplete

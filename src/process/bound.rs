@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use rustls::ServerConfig;
 
 use crate::config::{self, AcceptProxy, Limits};
 use crate::net::listen;
+use crate::net::tls::Termination;
 use crate::policy::clients::{Clients, Counted, TooMany};
 use crate::policy::forward::TrustedProxies;
 use crate::policy::proxy_header::{self, Expect, Refusal};
@@ -31,7 +31,7 @@ pub struct Bound {
     /// In force for connections accepted from now on.
     pub limits: ArcSwap<Limits>,
     /// The TLS of connections accepted from now on; none where it speaks plain HTTP.
-    pub tls: ArcSwapOption<ServerConfig>,
+    pub tls: ArcSwapOption<Termination>,
     /// Whether connections accepted from now on begin with a PROXY header.
     pub proxy_protocol: ArcSwap<AcceptProxy>,
     /// Connections open now, over all workers.
@@ -107,7 +107,7 @@ impl Bound {
         self.limits.store(Arc::new(limits.clone()));
     }
 
-    fn is(&self, config: &config::Listener) -> bool {
+    pub(super) fn is(&self, config: &config::Listener) -> bool {
         // An address names its listener: one that is only renamed goes on as it is. Many may have port 0.
         let named = config.address.port() != 0 || **self.name.load() == config.name;
         named && self.configured == config.address
@@ -210,6 +210,13 @@ pub fn retune(listeners: &[config::Listener], open: &[Arc<Bound>]) {
         if **bound.name.load() != config.name {
             bound.name.store(Arc::new(config.name.clone()));
         }
+    }
+}
+
+/// What the files of a config hold takes effect for connections to come.
+pub fn secure(terminations: Vec<Option<Arc<Termination>>>, open: &[Arc<Bound>]) {
+    for (termination, bound) in terminations.into_iter().zip(open) {
+        bound.tls.store(termination);
     }
 }
 

@@ -15,11 +15,12 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::bound::{Bound, Change};
+use super::certificates::Certificates;
 use super::health::Checks;
 use super::reload::{Digest, Refused};
 use super::server::Options;
 use super::worker::{Handle, Order};
-use super::{signals, watch};
+use super::{certificates, signals, watch};
 use crate::admin;
 use crate::net::timers::TICK;
 use crate::snapshot::Snapshot;
@@ -54,6 +55,8 @@ pub enum Cause {
     Signal,
     /// `POST /api/v1/reload`.
     Admin,
+    /// A certificate, a key or an authority may have changed.
+    Certificates,
 }
 
 /// What the control thread and the admin server share.
@@ -70,6 +73,8 @@ pub struct Control {
     pub(super) counts: Counts,
     figures: Shared,
     checks: Checks,
+    /// What became of certificates that were replaced.
+    pub certificates: Certificates,
     listeners: Mutex<Vec<Arc<Bound>>>,
     admin: Mutex<Option<admin::Running>>,
     refused: Mutex<Option<Refused>>,
@@ -101,6 +106,7 @@ impl Control {
             orders,
             counts: Counts::default(),
             figures,
+            certificates: Certificates::default(),
             listeners: Mutex::default(),
             admin: Mutex::default(),
             refused: Mutex::default(),
@@ -158,6 +164,8 @@ impl Control {
             connections: listeners.iter().map(|bound| bound.open.load(Ordering::Relaxed)).collect(),
             checks: Arc::clone(self.checks.records()),
             connections_rejected: listeners.iter().map(|bound| bound.rejected()).collect(),
+            terminations: listeners.iter().map(|bound| bound.tls.load_full()).collect(),
+            certificates: self.certificates.counts(),
         }
     }
 
@@ -183,6 +191,7 @@ impl Control {
             self.snapshots.store(snapshot);
         }
         *lock(&self.listeners) = next;
+        self.certificates.follow();
         for opened in opened {
             for (orders, socket) in self.orders.iter().zip(opened.sockets) {
                 // An error means that the worker has ended, and the process is about to.
@@ -255,6 +264,7 @@ impl Run {
             control.enforce(None, change).await;
             control.serve_admin(admin, requests.clone());
             watch::start(&control.options, requests.clone());
+            certificates::start(&control, requests.clone());
             drop(ready.send(Ok(())));
             let well = obey(&control, wanted, requests).await;
             stop(&control).await;

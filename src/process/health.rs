@@ -19,7 +19,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use self::task::{Context, Target};
-use crate::config::{HealthCheck, SendProxy};
+use crate::config::HealthCheck;
+use crate::net::connect;
 use crate::policy::endpoint::{EndpointState, Obstacle};
 use crate::policy::health::Record;
 use crate::snapshot::{Id, Snapshot, Upstream};
@@ -39,15 +40,14 @@ pub struct Checks {
 /// The checks of one endpoint. They end when it is dropped.
 struct Check {
     task: JoinHandle<()>,
+    target: connect::Target,
     config: Arc<HealthCheck>,
-    proxy_protocol: SendProxy,
     state: Arc<EndpointState>,
 }
 
 impl Check {
-    /// Whether one that begins now would be the same.
-    fn is_as(&self, upstream: &Upstream, config: &Arc<HealthCheck>) -> bool {
-        self.config == *config && self.proxy_protocol == upstream.connection().proxy_protocol
+    fn is_of(&self, upstream: &Upstream, index: usize, config: &Arc<HealthCheck>) -> bool {
+        self.config == *config && self.target == upstream.target(&upstream.endpoints[index])
     }
 }
 
@@ -83,7 +83,7 @@ impl Checks {
         for (upstream, index, config) in wanted(snapshot) {
             let id = upstream.endpoints[index].id;
             match before.remove(&id) {
-                Some(check) if check.is_as(upstream, &config) => drop(running.insert(id, check)),
+                Some(check) if check.is_of(upstream, index, &config) => drop(running.insert(id, check)),
                 // One that is another now ends here.
                 Some(_) | None => fresh.push((upstream, index, config)),
             }
@@ -102,8 +102,7 @@ impl Checks {
         record.begin_anew();
         let target = Target::new(upstream, endpoint, Arc::clone(&config));
         let task = tokio::spawn(task::run(self.context.clone(), target, beginning));
-        let proxy_protocol = upstream.connection().proxy_protocol;
-        Check { task, config, proxy_protocol, state: Arc::clone(state) }
+        Check { task, target: upstream.target(endpoint), config, state: Arc::clone(state) }
     }
 
     fn forget(&self, ended: HashMap<Id, Check>, snapshot: &Snapshot) {

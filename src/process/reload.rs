@@ -13,11 +13,14 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::bound::{self, BindError};
+use super::bound::{self, BindError, Bound};
+use super::certificates;
 use super::control::{Cause, Control, Request};
 use super::server::{Source, worker_count};
 use crate::admin;
 use crate::config::{self, Problem, Problems};
+use crate::net::tls::Termination;
+use crate::pki::Fault;
 use crate::policy::balance::hash_key;
 use crate::snapshot::{self, Snapshot, Unresolved};
 use crate::telemetry::access_log::AccessLog;
@@ -30,8 +33,10 @@ pub type Digest = u64;
 pub enum Refused {
     /// What it says is wrong.
     Problems(Problems),
-    /// Endpoints whose names have no address.
+    /// Endpoints whose names have no address, files for TLS that are of no use.
     Unresolved(Vec<Unresolved>),
+    /// Certificates and keys that cannot be used, with their listeners.
+    Certificates(Vec<(String, Fault)>),
     /// An address that cannot be listened on.
     Bind(BindError),
     /// The admin address cannot be listened on.
@@ -48,9 +53,10 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Problems(problems) => problems.fmt(f),
-            Self::Unresolved(all) => all.iter().try_for_each(|one| {
-                writeln!(f, "upstream {}: cannot resolve {}: {}", one.upstream, one.endpoint, one.error)
-            }),
+            Self::Certificates(all) => {
+                all.iter().try_for_each(|(listener, fault)| writeln!(f, "listener {listener}: {fault}"))
+            }
+            Self::Unresolved(all) => all.iter().try_for_each(|one| writeln!(f, "{one}")),
             Self::Bind(BindError { listener, address, error }) => {
                 write!(f, "listener {listener}: cannot listen on {address}: {error}")
             }
@@ -81,6 +87,8 @@ impl From<BindError> for Refused {
 pub struct Compiled {
     /// The snapshot.
     pub snapshot: Snapshot,
+    /// The TLS of its listeners, in their order.
+    pub terminations: Vec<Option<Arc<Termination>>>,
     warnings: Option<Problems>,
 }
 
@@ -110,11 +118,15 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
-/// Reads and compiles the config that follows `previous`.
+/// Reads and compiles the config that follows `previous`, whose listeners are `open`.
 ///
 /// # Errors
 /// Why it cannot take effect.
-pub fn compile(source: &Source, previous: Option<&Snapshot>) -> Result<Compiled, Refused> {
+pub fn compile(
+    source: &Source,
+    previous: Option<&Snapshot>,
+    open: &[Arc<Bound>],
+) -> Result<Compiled, Refused> {
     let (config, warnings) = match source {
         Source::Fixed(config) => ((**config).clone(), None),
         Source::File(path) => {
@@ -122,9 +134,10 @@ pub fn compile(source: &Source, previous: Option<&Snapshot>) -> Result<Compiled,
             (loaded.config, Some(loaded.warnings))
         }
     };
+    let terminations = certificates::read(&config.listeners, open).map_err(Refused::Certificates)?;
     let log = AccessLog::open(&config.access_log).map_err(|(path, error)| Refused::AccessLog(path, error))?;
     let snapshot = snapshot::build(config, previous, log, &resolve).map_err(Refused::Unresolved)?;
-    Ok(Compiled { snapshot, warnings })
+    Ok(Compiled { snapshot, terminations, warnings })
 }
 
 /// Of the file's bytes as they are now, or of why they cannot be read: a file that is gone is refused once, not at every
@@ -145,7 +158,9 @@ pub(crate) fn resolve(name: &str, port: u16) -> std::io::Result<Vec<SocketAddr>>
 }
 
 /// Runs what may block in a thread of its own. A panic there costs the reload and nothing else.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
+pub(super) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refused> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Refused::Internal)
 }
 
@@ -185,11 +200,17 @@ impl Control {
         if cause == Cause::File && self.unchanged(*last_read).await {
             return Ok(self.unchanged_report());
         }
+        // A config that was refused may have been so for what has just been replaced.
+        if cause == Cause::Certificates && self.last_refusal().is_none() {
+            self.refresh_certificates().await;
+            return Ok(self.unchanged_report());
+        }
         let reloaded = self.reload_now(&mut last_read, requests).await;
         match reloaded {
             Ok(report) => {
                 self.counts.reloads.fetch_add(1, Ordering::Relaxed);
                 self.remember_refusal(None);
+                self.certificates.settled();
                 tracing::info!(generation = report.generation, ?cause, "config reloaded");
                 Ok(report)
             }
@@ -198,6 +219,7 @@ impl Control {
                 let text = refused.to_string();
                 self.remember_refusal(Some(refused));
                 tracing::error!(?cause, "config refused, the one in force stays: {text}");
+                self.refresh_certificates().await;
                 Err(text)
             }
         }
@@ -224,8 +246,9 @@ impl Control {
         last_read: &mut Option<Digest>,
         requests: &mpsc::Sender<Request>,
     ) -> Result<Report, Refused> {
-        let (source, previous) = (self.options.source.clone(), self.snapshot());
-        let (digest, compiled) = apart(move || (digest(&source), compile(&source, Some(&previous)))).await?;
+        let (source, previous, open) = (self.options.source.clone(), self.snapshot(), self.listeners());
+        let compile = move || (digest(&source), compile(&source, Some(&previous), &open));
+        let (digest, compiled) = apart(compile).await?;
         if matches!(compiled, Err(Refused::Problems(_))) {
             *last_read = digest;
         }
@@ -237,6 +260,7 @@ impl Control {
         let change = bound::plan(&next.config.listeners, &self.listeners(), self.workers())?;
         let admin = self.next_admin(&next)?;
         bound::retune(&next.config.listeners, &change.next);
+        bound::secure(compiled.terminations, &change.next);
         if worker_count(next.config.workers).get() != self.workers() {
             tracing::warn!("`workers` takes effect at the next start");
             warnings.push("`workers` takes effect at the next start".into());

@@ -13,14 +13,12 @@ use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
 use tokio::task::spawn_local;
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 use crate::config::Limits;
 use crate::net::accepted::Accepted;
 use crate::net::downstream::{Connection, Socket};
+use crate::net::tls::{Termination, shake_hands};
 use crate::net::transport::Transport;
 use crate::proxy;
 use crate::proxy::body::ResponseBody;
@@ -36,7 +34,7 @@ type Broken = Box<dyn Error + Send + Sync>;
 pub(super) async fn serve(
     service: Service,
     stream: Accepted,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<Termination>>,
     limits: &Limits,
 ) {
     let connection = Rc::clone(&service.connection);
@@ -48,13 +46,13 @@ pub(super) async fn serve(
 async fn speak(
     service: Rc<Service>,
     stream: Accepted,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<Termination>>,
     limits: &Limits,
 ) -> Result<(), Broken> {
     let transport = match tls {
         None => Transport::Plain(stream),
         // Boxed, as a handshake needs much room, and only once.
-        Some(tls) => Box::pin(shake_hands(stream, tls, limits)).await?,
+        Some(tls) => Box::pin(secure(stream, tls, limits, &service.connection)).await?,
     };
     let agreed = transport.agreed_on_http2();
     let mut socket = Socket::new(transport, Rc::clone(&service.connection));
@@ -68,9 +66,15 @@ async fn speak(
     }
 }
 
-async fn shake_hands(stream: Accepted, tls: Arc<ServerConfig>, limits: &Limits) -> Result<Transport, Broken> {
-    let shaken = timeout(limits.header_timeout, TlsAcceptor::from(tls).accept(stream)).await??;
-    Ok(Transport::Tls(Box::new(shaken)))
+async fn secure(
+    stream: Accepted,
+    tls: Arc<Termination>,
+    limits: &Limits,
+    connection: &Connection,
+) -> Result<Transport, Broken> {
+    let shaken = shake_hands(stream, &tls, limits.header_timeout).await?;
+    connection.secured(shaken.session);
+    Ok(shaken.transport)
 }
 
 async fn speak_http1(service: Rc<Service>, socket: Socket, limits: &Limits) -> Result<(), Broken> {

@@ -85,11 +85,12 @@ impl Server {
     /// Nothing has been started when one is returned.
     pub fn start(options: Options) -> Result<Self, StartError> {
         let digest = reload::digest(&options.source);
-        let compiled = reload::compile(&options.source, None).map_err(StartError::Config)?;
+        let compiled = reload::compile(&options.source, None, &[]).map_err(StartError::Config)?;
         compiled.report_warnings();
         let snapshot = Arc::new(compiled.snapshot);
         let count = worker_count(snapshot.config.workers);
         let change = bound::plan(&snapshot.config.listeners, &[], count.get())?;
+        bound::secure(compiled.terminations, &change.next);
         let admin = admin::Listener::bind(&snapshot.config.admin, None)
             .map_err(|error| StartError::Config(error.into()))?;
         let figures = figures_of(&snapshot, &change);

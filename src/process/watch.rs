@@ -17,7 +17,7 @@ use super::control::{Cause, Request};
 use super::server::{Options, Source};
 
 /// A save is several events; they have come to rest after this.
-const DEBOUNCE: Duration = Duration::from_millis(200);
+pub(super) const DEBOUNCE: Duration = Duration::from_millis(200);
 /// How long until a directory that could not be watched is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 /// Links followed before they are taken for a circle; Linux gives up after as many.
@@ -32,7 +32,7 @@ pub(super) fn start(options: &Options, requests: mpsc::Sender<Request>) {
         return;
     }
     let (changed, events) = mpsc::channel(1);
-    match Watch::new(path, changed) {
+    match Watch::new([path.clone()].into(), changed) {
         Ok(watch) => drop(tokio::spawn(debounce(watch, events, requests))),
         Err(error) => {
             tracing::warn!(path = %path.display(), %error, "cannot watch the config: edits need a SIGHUP");
@@ -40,31 +40,37 @@ pub(super) fn start(options: &Options, requests: mpsc::Sender<Request>) {
     }
 }
 
-/// The directories on the way to a file, under watch until this is dropped.
-struct Watch {
-    path: PathBuf,
+/// The directories on the way to some files, under watch until this is dropped.
+pub(super) struct Watch {
+    paths: BTreeSet<PathBuf>,
     watcher: RecommendedWatcher,
     directories: BTreeSet<PathBuf>,
 }
 
 impl Watch {
-    fn new(path: &Path, changed: mpsc::Sender<()>) -> notify::Result<Self> {
+    pub(super) fn new(paths: BTreeSet<PathBuf>, changed: mpsc::Sender<()>) -> notify::Result<Self> {
         let watcher = recommended_watcher(move |event: notify::Result<Event>| {
             // A full channel has an event in it already.
             if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
                 let _ = changed.try_send(());
             }
         })?;
-        let mut watch = Self { path: path.to_path_buf(), watcher, directories: BTreeSet::new() };
+        let mut watch = Self { paths, watcher, directories: BTreeSet::new() };
         watch.renew()?;
         Ok(watch)
+    }
+
+    /// Watches other files from now on, and where the links lead now.
+    pub(super) fn follow(&mut self, paths: BTreeSet<PathBuf>) -> notify::Result<()> {
+        self.paths = paths;
+        self.renew()
     }
 
     /// Watches where the links lead now. A directory that is watched already is watched once, and one that was
     /// removed and made again is a new one.
     fn renew(&mut self) -> notify::Result<()> {
         for _ in 0..MOST_RENEWALS {
-            let directories = directories(&self.path);
+            let directories = self.on_the_way();
             for gone in self.directories.difference(&directories) {
                 // An error means that the directory itself is gone, and the watch with it.
                 let _ = self.watcher.unwatch(gone);
@@ -74,7 +80,7 @@ impl Watch {
                 self.watcher.watch(directory, RecursiveMode::NonRecursive)?;
             }
             // One that was made before its parent was watched has told nobody.
-            if self::directories(&self.path) == directories {
+            if self.on_the_way() == directories {
                 break;
             }
         }
@@ -83,7 +89,11 @@ impl Watch {
 
     /// Whether there is a directory that the file could be in.
     fn has_home(&self) -> bool {
-        parent(&self.path).is_dir()
+        self.paths.iter().any(|path| parent(path).is_dir())
+    }
+
+    fn on_the_way(&self) -> BTreeSet<PathBuf> {
+        self.paths.iter().flat_map(|path| directories(path)).collect()
     }
 }
 

@@ -25,15 +25,15 @@ const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 pub struct Refusal {
     /// The cause.
     pub reason: Reason,
-    /// Whether an endpoint may have seen it. `None` where no route took it.
+    /// Whether an endpoint may have seen it. `None` where no route took it, or one that needs no endpoint for it.
     pub sent: Option<Sent>,
 }
 
 /// Nothing was sent.
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        let routed = !matches!(reason, Reason::BadRequest(..) | Reason::NoRoute);
-        Self { reason, sent: routed.then_some(Sent::None) }
+        let routed = !matches!(reason, Reason::BadRequest(..) | Reason::PlainHttp | Reason::NoRoute);
+        Self { reason, sent: (routed && reason.is_refusal()).then_some(Sent::None) }
     }
 }
 
@@ -98,14 +98,21 @@ pub fn refuse(refusal: Refusal, form: Form, mut exchange: Box<Exchange>) -> Resp
     // An HTTP/2 connection goes on in any case: it is told of one stream what it is told here of the connection.
     let closes = (reason.closes() || !exchange.upload_read()) && !exchange.is_multiplexed();
     exchange.refused(reason, body.len() as u64);
-    let mut response = Response::builder().header(header::CONTENT_TYPE, kind);
+    let mut response = Response::builder();
     response = match form {
-        Form::Text | Form::Json => response.status(reason.status()),
-        Form::Grpc => response
+        // A redirect is one by its status.
+        Form::Grpc if reason.is_refusal() => response
             .header(&grpc::GRPC_STATUS, grpc::code_of(reason).value())
             .header(&grpc::GRPC_MESSAGE, reason.text()),
+        Form::Text | Form::Json | Form::Grpc => response.status(reason.status()),
     };
-    response = response.header(REASON, reason.header()).header(header::CACHE_CONTROL, "no-store");
+    if let Some(kind) = kind {
+        response = response.header(header::CONTENT_TYPE, kind);
+    }
+    if reason.is_refusal() {
+        response = response.header(header::CACHE_CONTROL, "no-store");
+    }
+    response = response.header(REASON, reason.header());
     if let Some(sent) = refusal.sent {
         response = response.header(UPSTREAM_SENT, sent.header());
     }
@@ -123,16 +130,18 @@ fn finish(mut response: Builder, reason: Reason, body: Bytes, closes: bool) -> R
     response.body(ResponseBody::Own(body)).expect("every name and value is a constant of this crate")
 }
 
-fn body(reason: Reason, form: Form) -> (&'static str, Bytes) {
+fn body(reason: Reason, form: Form) -> (Option<&'static str>, Bytes) {
     match form {
+        _ if reason.status() == StatusCode::NO_CONTENT => (None, Bytes::new()),
+        Form::Grpc if !reason.is_refusal() => (None, Bytes::new()),
         Form::Text => {
             let line = format!("{} ({})\n", reason.text(), reason.name());
-            ("text/plain; charset=utf-8", Bytes::from(line))
+            (Some("text/plain; charset=utf-8"), Bytes::from(line))
         }
         Form::Json => {
             let body = serde_json::json!({ "error": reason.name(), "detail": reason.text() });
-            ("application/json", Bytes::from(body.to_string()))
+            (Some("application/json"), Bytes::from(body.to_string()))
         }
-        Form::Grpc => ("application/grpc", Bytes::new()),
+        Form::Grpc => (Some("application/grpc"), Bytes::new()),
     }
 }

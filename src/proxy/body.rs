@@ -11,10 +11,13 @@ use hyper::body::Incoming;
 
 use crate::net::pool::Lease;
 
+mod compressed;
 mod download;
+mod encoder;
 mod kept;
 mod upload;
 
+pub use compressed::Compressed;
 pub use download::{Download, DownloadError};
 pub use kept::Kept;
 pub use upload::{Failure, Progress, Upload};
@@ -89,6 +92,8 @@ pub enum ResponseBody {
     Own(Option<Bytes>),
     /// Streamed from the endpoint.
     Download(Download),
+    /// The same, compressed on the way.
+    Compressed(Box<Compressed>),
 }
 
 impl Body for ResponseBody {
@@ -102,6 +107,7 @@ impl Body for ResponseBody {
         match &mut *self {
             Self::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Download(download) => download.poll_frame(cx),
+            Self::Compressed(compressed) => compressed.poll_frame(cx),
         }
     }
 
@@ -109,6 +115,7 @@ impl Body for ResponseBody {
         match self {
             Self::Own(bytes) => bytes.is_none(),
             Self::Download(download) => download.is_over(),
+            Self::Compressed(compressed) => compressed.is_over(),
         }
     }
 
@@ -116,6 +123,7 @@ impl Body for ResponseBody {
         match self {
             Self::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Download(download) => download.size_hint(),
+            Self::Compressed(_) => SizeHint::default(),
         }
     }
 }

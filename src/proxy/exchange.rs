@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 
 use super::admission::Permit;
 use super::body::{DownloadError, Progress};
+use super::compress::Asked;
 use super::view::Worker;
 use crate::config::{BodyPace, Condition};
 use crate::net::downstream::{Connection, Flaw};
@@ -50,6 +51,8 @@ pub struct Exchange {
     record: Record,
     log: Option<Box<Entry>>,
     call: Call,
+    /// What the client wishes for, where its route compresses.
+    pub asked: Option<Box<Asked>>,
     completed: bool,
 }
 
@@ -83,6 +86,7 @@ impl Exchange {
             record: Record::new(listener),
             log: None,
             call: Call::No,
+            asked: None,
             completed: false,
         });
         (exchange, flaw)
@@ -317,13 +321,17 @@ impl Exchange {
         self.record.truncated = true;
         match error {
             // It was cut off because of what the client sent, or did not.
-            DownloadError::Endpoint(_) if self.upload_failed() || self.upload_hangs() => {}
-            DownloadError::Endpoint(_) | DownloadError::TimedOut(Expired::EndpointIdle | Expired::Try) => {
+            DownloadError::Endpoint(_) | DownloadError::CutShort
+                if self.upload_failed() || self.upload_hangs() => {}
+            DownloadError::Endpoint(_)
+            | DownloadError::CutShort
+            | DownloadError::TimedOut(Expired::EndpointIdle | Expired::Try) => {
                 self.record.outcome = Outcome::Failure;
                 self.sample(None, Told::Before);
             }
             // A client that reads slowly uses up the time as well.
-            DownloadError::TimedOut(Expired::Request | Expired::Client | Expired::ClientPace) => {}
+            DownloadError::TimedOut(Expired::Request | Expired::Client | Expired::ClientPace)
+            | DownloadError::Compression(_) => {}
         }
     }
 
@@ -351,7 +359,11 @@ impl Exchange {
         }
         let (code, message) = match error {
             DownloadError::TimedOut(_) => (Code::DEADLINE_EXCEEDED, "The response did not end in time."),
-            DownloadError::Endpoint(_) => (Code::UNAVAILABLE, "The endpoint broke off its response."),
+            DownloadError::Endpoint(_) | DownloadError::CutShort => {
+                (Code::UNAVAILABLE, "The endpoint broke off its response.")
+            }
+            // No call is compressed, so that none ends so.
+            DownloadError::Compression(_) => return None,
         };
         self.record.grpc_status = Some(code);
         let message = HeaderValue::from_static(message);
@@ -392,6 +404,13 @@ impl Exchange {
     /// Whether the whole request has been read from the client.
     pub fn upload_read(&self) -> bool {
         self.upload().is_none_or(|upload| upload.whole.get())
+    }
+
+    /// Nobody has any use for the rest of the request.
+    pub fn stop_upload(&self) {
+        if let Some(upload) = self.upload() {
+            upload.stop();
+        }
     }
 
     /// The progress of the request's body, if it has one.
@@ -504,6 +523,7 @@ fn blame(reason: Reason) -> Outcome {
     match reason {
         Reason::ConnectFailed
         | Reason::ConnectTimeout
+        | Reason::TlsFailed
         | Reason::Reset
         | Reason::BadResponse
         | Reason::ResponseTimeout
@@ -511,6 +531,9 @@ fn blame(reason: Reason) -> Outcome {
         | Reason::RequestTimeout => Outcome::Failure,
         Reason::BadRequest(..)
         | Reason::FaultInjected(_)
+        | Reason::PlainHttp
+        | Reason::Redirected(_)
+        | Reason::Preflight
         | Reason::NoRoute
         | Reason::BodyTooLarge
         | Reason::BodyIncomplete

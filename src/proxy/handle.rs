@@ -11,20 +11,24 @@ use super::admission;
 use super::answer::{self, Form, Refusal};
 use super::body::{Download, RequestBody, ResponseBody};
 use super::choose::Chosen;
+use super::compress;
 use super::exchange::Exchange;
 use super::fault;
 use super::mirror;
 use super::rate_limit;
 use super::received::Received;
+use super::redirect::redirect;
 use super::rewrite::rewrite;
-use super::told::Told;
+use super::told::{Maker, Told};
 use super::tries::Tries;
 use super::view::{View, Worker};
+use crate::config::Scheme;
 use crate::net::downstream::{Connection, Flaw};
 use crate::net::pool::Lease;
 use crate::policy::balance::Hint;
 use crate::policy::cookies;
-use crate::policy::forward::prepare_response;
+use crate::policy::cors::{self, Found};
+use crate::policy::forward::{client_scheme, prepare_response};
 use crate::policy::head::Framing;
 use crate::policy::reason::{Reason, Sent};
 use crate::policy::retry::Tried;
@@ -60,14 +64,14 @@ pub async fn handle(
         service.connection.reset_unless_written();
     }
     let mut told = Told::default();
-    let mut response = match forward(&service, &mut exchange, flaw, request, &mut told).await {
-        Ok((response, lease)) => pass_back(&service, response, lease, exchange).await,
+    let (maker, mut response) = match forward(&service, &mut exchange, flaw, request, &mut told).await {
+        Ok((response, lease)) => (Maker::Endpoint, pass_back(&service, response, lease, exchange).await),
         Err(refusal) => {
             admission::tell_when(refusal.reason, &mut service.worker.rng.borrow_mut(), &mut told);
-            answer::refuse(refusal, form, exchange)
+            (Maker::Tillgate, answer::refuse(refusal, form, exchange))
         }
     };
-    told.apply(response.headers_mut());
+    told.apply(maker, response.headers_mut());
     Ok(response)
 }
 
@@ -81,18 +85,24 @@ async fn forward(
     let (mut parts, incoming) = request.into_parts();
     let view = service.worker.view();
     let client = exchange.open_log(&view.snapshot, service.connection.peer().ip(), &parts);
-    let received = Received::check(&parts, flaw, incoming.is_end_stream())?;
-    let index = find_route(&view, &received)?;
+    refuse_plain(service)?;
+    let scheme = scheme(service, &view, &parts);
+    let received = Received::check(&parts, flaw, incoming.is_end_stream(), scheme)?;
+    let Found { index, is_preflight } = find_route(&view, &received)?;
     let route = &view.snapshot.routes[index];
     exchange.routed(route);
     exchange.bound_call(&parts.headers);
+    told.routed(route, &parts, is_preflight);
+    exchange.asked = compress::asked(route, &parts);
     rate_limit::check(&route.rate_limits, received.head().headers, client, exchange.ready(), told)?;
     fault::inject(&service.worker, exchange, route.fault.as_deref(), &parts.headers).await?;
+    answer_preflight(is_preflight)?;
+    redirect(route.redirect.as_deref(), &received, told)?;
     admit(route, &received)?;
     let chosen = Chosen::of(service, &view, route, &parts.headers);
     let balancing = view.balancing(index, chosen.index);
     let key = received.sticky_key(balancing.strategy, client);
-    let outgoing = received.outgoing();
+    let outgoing = received.outgoing(route.rewrite.as_deref())?;
     let queue = chosen.upstream.queue.as_ref();
     let body = admission::pass(queue, service, exchange, &outgoing, route, incoming).await?;
     let mut tries = Tries {
@@ -106,14 +116,14 @@ async fn forward(
         policy: route.retry,
         explains: explains(service, &view, &parts),
         told,
-        hostless: outgoing.host.is_none(),
+        hostless: outgoing.host.is_none() && route.host().is_none(),
         tried: Tried::default(),
         place: None,
     };
     let endpoint = tries.begin(exchange)?;
     let body = body.read(service, exchange, &outgoing, route).await;
     cookies::forget(&mut parts.headers, &view.snapshot.own_cookies);
-    rewrite(service, &view.snapshot, tries.upstream, endpoint, outgoing, &mut parts);
+    rewrite(service, &view.snapshot, route, tries.upstream, endpoint, outgoing, &mut parts);
     exchange.tell_time_left(&mut parts.headers);
     exchange.log_request_id(&parts.headers);
     mirror::copy(service, &view, route, tries.hostless, &parts, &body);
@@ -125,8 +135,26 @@ async fn forward(
     Ok((response, lease))
 }
 
-fn find_route(view: &View, received: &Received<'_>) -> Result<usize, Reason> {
-    view.snapshot.table.find(&received.head()).ok_or(Reason::NoRoute)
+/// A client that meant to be private is told so, and not served in the open.
+fn refuse_plain(service: &Service) -> Result<(), Reason> {
+    if service.connection.lacks_tls() { Err(Reason::PlainHttp) } else { Ok(()) }
+}
+
+/// How the client speaks to the shop, maybe by way of a proxy that it knows.
+fn scheme(service: &Service, view: &View, parts: &Parts) -> Scheme {
+    let here = Scheme::of(service.scheme.as_bytes()).unwrap_or(Scheme::Http);
+    let peer_trusted = view.snapshot.trusted.contains(service.connection.peer().ip());
+    client_scheme(here, peer_trusted, &parts.headers)
+}
+
+fn find_route(view: &View, received: &Received<'_>) -> Result<Found, Reason> {
+    let has_policy = |index: usize| view.snapshot.routes[index].cors.is_some();
+    cors::find(&view.snapshot.table, &received.head(), has_policy).ok_or(Reason::NoRoute)
+}
+
+/// Endpoints are not asked what the route's policy says.
+fn answer_preflight(is_preflight: bool) -> Result<(), Reason> {
+    if is_preflight { Err(Reason::Preflight) } else { Ok(()) }
 }
 
 /// A body that says it is too large is refused before any of it is read.
@@ -161,11 +189,17 @@ async fn pass_back(
     service: &Service,
     response: Response<Incoming>,
     lease: Lease<RequestBody>,
-    exchange: Box<Exchange>,
+    mut exchange: Box<Exchange>,
 ) -> Response<ResponseBody> {
     let (mut parts, incoming) = response.into_parts();
     prepare_response(&mut parts.headers);
     parts.headers.entry(header::DATE).or_insert_with(|| service.worker.date());
     parts.version = Version::HTTP_11;
-    Response::from_parts(parts, Download::new(incoming, lease, exchange).prefetch().await)
+    let asked = exchange.asked.take();
+    let download = Download::new(incoming, lease, exchange).prefetch().await;
+    let response = Response::from_parts(parts, download);
+    match asked {
+        None => response.map(ResponseBody::Download),
+        Some(asked) => compress::compress(*asked, response),
+    }
 }

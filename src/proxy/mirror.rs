@@ -188,8 +188,9 @@ impl<'a> Asked<'a> {
     async fn ask(
         &mut self,
         pool: &Rc<Pool<RequestBody>>,
-        mut request: Request<RequestBody>,
+        request: Request<RequestBody>,
     ) -> Option<(Response<Incoming>, Lease<RequestBody>)> {
+        let mut request = Box::new(request);
         loop {
             let mut lease = match pool.lease(&self.copy.client, self.copy.worker.timers.now()).await {
                 Ok(lease) => lease,
@@ -197,17 +198,20 @@ impl<'a> Asked<'a> {
                     self.end(Outcome::Neutral, Sign::None, None);
                     return None;
                 }
-                Err(ConnectError::Failed(_) | ConnectError::TimedOut(_) | ConnectError::Handshake(_)) => {
-                    return None;
-                }
+                Err(
+                    ConnectError::Failed(_)
+                    | ConnectError::TimedOut(_)
+                    | ConnectError::Tls(_)
+                    | ConnectError::Handshake(_),
+                ) => return None,
             };
             self.sent = Instant::now();
             if !self.is_silent() {
                 self.in_flight.wait(self.sent);
             }
-            match lease.sender.try_send_request(request).await {
+            match lease.send(request).await {
                 Ok(response) => return Some((response, lease)),
-                Err(mut failed) => request = failed.take_message().filter(|_| lease.reused)?,
+                Err(failed) => request = failed.unsent.filter(|_| lease.reused)?,
             }
         }
     }

@@ -6,14 +6,17 @@ use http::{HeaderValue, Uri, Version, header};
 use super::handle::Service;
 use super::received::Outgoing;
 use super::view::{UpstreamView, Worker};
+use crate::net::tls::Session;
 use crate::policy::forward::{ForwardContext, prepare_request};
 use crate::policy::head::Framing;
-use crate::snapshot::Snapshot;
+use crate::policy::header_edits;
+use crate::snapshot::{Route, Snapshot};
 
 /// Makes the client's head the one the endpoint gets, in place.
 pub fn rewrite(
     service: &Service,
     snapshot: &Snapshot,
+    route: &Route,
     upstream: &UpstreamView,
     endpoint: usize,
     outgoing: Outgoing,
@@ -25,10 +28,17 @@ pub fn rewrite(
         client: peer,
         peer_trusted: snapshot.trusted.contains(peer),
         scheme: service.scheme,
+        client_certificate: service.connection.session().and_then(Session::forwarded),
         host: Some(&host),
         request_id: &request_id(&service.worker),
     };
     prepare_request(&mut parts.headers, &context);
+    if let Some(host) = route.host() {
+        parts.headers.insert(header::HOST, host.clone());
+    }
+    if let Some(edits) = &route.request_headers {
+        header_edits::apply(edits, &mut parts.headers);
+    }
     if outgoing.body == Framing::Chunked {
         // Said outright: for some methods the HTTP library would leave a body of unknown length out.
         parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));

@@ -20,7 +20,7 @@ use super::body::{Failure, Kept, Progress, RequestBody, Upload};
 use super::exchange::{Exchange, Expired};
 use super::handle::Service;
 use super::received::Outgoing;
-use crate::net::pool::{ConnectError, Lease, Pool};
+use crate::net::pool::{ConnectError, Lease, Pool, Unanswered};
 use crate::policy::head::Framing;
 use crate::policy::reason::{Reason, Sent};
 use crate::snapshot::Route;
@@ -141,25 +141,24 @@ pub async fn send(
                 Ok(Err(error)) => return Err(Failed::unsent(no_connection(service, &error), request)),
                 Err(expired) => return Err(Failed::unsent(no_connection_in_time(expired), request)),
             };
-        if !lease.reused {
+        if lease.waited {
             exchange.connected();
         }
         if request.body().is_whole() {
             exchange.waits();
         }
-        let answered = exchange.within(lease.sender.try_send_request(*request)).await;
-        let waited_too_long = |expired: Expired| Failed::sent(expired.reason(), Sent::Maybe, lease.reused);
-        let mut failed = match answered.map_err(waited_too_long)? {
-            Ok(response) => {
+        let failed = match exchange.within(lease.send(request)).await {
+            Ok(Ok(response)) => {
                 exchange.answered(&response);
                 return Ok((response, lease));
             }
-            Err(failed) => failed,
+            Ok(Err(failed)) => failed,
+            Err(expired) => return Err(too_late(expired, &lease)),
         };
-        match failed.take_message() {
-            Some(unsent) if lease.reused => request = Box::new(unsent),
-            Some(unsent) => return Err(Failed::unsent(Reason::Reset, Box::new(unsent))),
-            None => return Err(broken_off(exchange, failed.error(), lease.reused)),
+        match failed {
+            Unanswered { unsent: Some(unsent), .. } if lease.reused => request = unsent,
+            Unanswered { unsent: Some(unsent), .. } => return Err(Failed::unsent(Reason::Reset, unsent)),
+            Unanswered { unsent: None, .. } => return Err(broken_off(exchange, &failed, lease.reused)),
         }
     }
 }
@@ -171,6 +170,7 @@ fn no_connection(service: &Service, error: &ConnectError) -> Reason {
             Reason::OutOfSockets
         }
         ConnectError::TimedOut(_) => Reason::ConnectTimeout,
+        ConnectError::Tls(_) => Reason::TlsFailed,
         ConnectError::Failed(_) | ConnectError::Handshake(_) => Reason::ConnectFailed,
     }
 }
@@ -191,14 +191,26 @@ fn no_connection_in_time(expired: Expired) -> Reason {
     }
 }
 
-/// The connection ended before a response head, and some of the request may have been written.
-fn broken_off(exchange: &impl Try, error: &hyper::Error, reused: bool) -> Failed {
+fn too_late(expired: Expired, lease: &Lease<RequestBody>) -> Failed {
+    match expired {
+        Expired::Try | Expired::EndpointIdle | Expired::Request => lease.is_overdue(),
+        Expired::Client | Expired::ClientPace => {}
+    }
+    Failed::sent(expired.reason(), Sent::Maybe, lease.reused)
+}
+
+/// The connection ended before a response head, and some of the request may have been written. What the endpoint has
+/// refused it has not looked at, whatever was written.
+fn broken_off(exchange: &impl Try, failed: &Unanswered<RequestBody>, reused: bool) -> Failed {
+    let sent = if failed.refused { Sent::None } else { Sent::Maybe };
     let failure = exchange.upload().and_then(|upload| upload.failure.get());
     match failure {
-        Some(Failure::Incomplete) => Failed::sent(Reason::BodyIncomplete, Sent::Maybe, reused),
-        Some(Failure::TooSlow) => Failed::sent(Reason::BodyTooSlow, Sent::Maybe, reused),
-        Some(Failure::TooLarge) => Failed::sent(Reason::BodyTooLarge, Sent::Maybe, reused),
-        None if error.is_parse() => Failed::sent(Reason::BadResponse, Sent::Yes, reused),
-        None => Failed::sent(Reason::Reset, Sent::Maybe, reused),
+        Some(Failure::Incomplete) => Failed::sent(Reason::BodyIncomplete, sent, reused),
+        Some(Failure::TooSlow) => Failed::sent(Reason::BodyTooSlow, sent, reused),
+        Some(Failure::TooLarge) => Failed::sent(Reason::BodyTooLarge, sent, reused),
+        Some(Failure::Unwanted) | None if failed.is_no_http => {
+            Failed::sent(Reason::BadResponse, Sent::Yes, reused)
+        }
+        Some(Failure::Unwanted) | None => Failed::sent(Reason::Reset, sent, reused),
     }
 }

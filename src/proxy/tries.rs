@@ -19,7 +19,7 @@ use super::rewrite::endpoint_host;
 use super::send::{Failed, repeated_body, send};
 use super::told::Told;
 use super::view::{Balancing, UpstreamView};
-use crate::config::{Condition, Retry};
+use crate::config::{Condition, Protocol, Retry};
 use crate::net::pool::Lease;
 use crate::policy::availability::Access;
 use crate::policy::balance::Hint;
@@ -99,9 +99,14 @@ enum Repeat {
     Spare(Box<Spare>),
 }
 
+/// Bytes of a request body that are kept where an endpoint may refuse the request: they are in memory already.
+const KEPT_IF_REFUSED: u64 = 64 * 1024;
+
 /// What was kept of a request before it was sent.
 #[derive(Clone)]
 struct Spare {
+    /// It goes out again only if the endpoint has not looked at it and will not.
+    only_if_refused: bool,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -190,8 +195,18 @@ impl Tries<'_> {
     /// What is kept of a request that may have to go out again after some of it was written. One that may not is spared
     /// the cost, and so is the last try.
     fn spare(&self, request: &Request<RequestBody>, again: u8) -> Option<Spare> {
-        let policy = self.policy.filter(|policy| self.idempotent && again < policy.attempts)?;
-        Some(Spare::of(request, request.body().kept(policy.max_body)?))
+        let policy = self.policy.filter(|policy| again < policy.attempts)?;
+        let repeatable = || request.body().kept(policy.max_body).filter(|_| self.idempotent);
+        match repeatable() {
+            Some(body) => Some(Spare::of(request, body)),
+            None if self.may_be_refused() => Spare::if_refused(request),
+            None => None,
+        }
+    }
+
+    /// Whether endpoints can say of a request that was written that they have not looked at it: over HTTP/2.
+    fn may_be_refused(&self) -> bool {
+        self.upstream.upstream.config.protocol != Protocol::Http1
     }
 
     /// Whether the route asks for this answer not to be taken for one.
@@ -419,7 +434,10 @@ impl Ended {
     fn repeat(&mut self, spare: Option<Spare>) -> Option<Repeat> {
         match self {
             Self::Failed(failed) if failed.unsent.is_some() => failed.unsent.take().map(Repeat::Unsent),
-            Self::Failed(_) | Self::Answered(_) => spare.map(Box::new).map(Repeat::Spare),
+            Self::Failed(failed) if failed.sent == Sent::None => spare.map(Box::new).map(Repeat::Spare),
+            Self::Failed(_) | Self::Answered(_) => {
+                spare.filter(|spare| !spare.only_if_refused).map(Box::new).map(Repeat::Spare)
+            }
         }
     }
 
@@ -435,11 +453,19 @@ impl Ended {
 impl Spare {
     fn of(request: &Request<RequestBody>, body: Bytes) -> Self {
         Self {
+            only_if_refused: false,
             body,
             method: request.method().clone(),
             uri: request.uri().clone(),
             headers: request.headers().clone(),
         }
+    }
+
+    /// As far as its body is at hand.
+    #[cold]
+    fn if_refused(request: &Request<RequestBody>) -> Option<Self> {
+        let body = request.body().kept(KEPT_IF_REFUSED)?;
+        Some(Self { only_if_refused: true, ..Self::of(request, body) })
     }
 
     /// Without a body.

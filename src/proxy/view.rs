@@ -221,8 +221,9 @@ impl UpstreamView {
     ) -> Self {
         let settings = upstream.connection();
         let pool = |endpoint: &crate::snapshot::Endpoint| {
-            let kept = known.get(&endpoint.id).filter(|pool| pool.serves(endpoint.address, settings));
-            kept.map_or_else(|| Pool::new(endpoint.address, settings.clone()), |pool| Rc::clone(pool))
+            let target = upstream.target(endpoint);
+            let kept = known.get(&endpoint.id).filter(|pool| pool.serves(&target, settings));
+            kept.map_or_else(|| Pool::new(target, settings.clone()), |pool| Rc::clone(pool))
         };
         Self {
             cursor: RefCell::new(upstream.balancer.cursor(rng)),

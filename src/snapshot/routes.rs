@@ -5,10 +5,13 @@ use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Fault, Hedged, Id, Mirror, Override, Route, Snapshot, Split, Upstream};
-use crate::config::{self, Config, Hedge, RateLimit, Strategy};
+use super::{Compress, Fault, Hedged, Id, Mirror, Override, Route, Snapshot, Split, Upstream};
+use crate::config::{self, Config, HeaderEdits, Hedge, RateLimit, Strategy};
 use crate::policy::balance::Balancer;
+use crate::policy::cors::Cors;
 use crate::policy::rate_limit::Limit;
+use crate::policy::redirect::Redirect;
+use crate::policy::rewrite::Rewrite;
 
 /// All routes, in file order. What outlives a config is found again by the route's name.
 pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Option<&Snapshot>) -> Vec<Route> {
@@ -19,12 +22,17 @@ pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Opti
     let mut overrides = Overrides { upstreams, previous, built: HashMap::new() };
     let build = |route: &config::Route| {
         let carried = known.get(route.name.as_str()).copied();
-        let upstream = indices[route.upstream.as_str()];
+        let upstream = indices.get(route.upstream.as_str()).copied().unwrap_or_default();
         Route {
             id: carried.map_or_else(Id::next, |known| known.id),
             name: carried.map_or_else(|| Arc::from(route.name.as_str()), |known| Arc::clone(&known.name)),
             upstream,
             split: Split::build(route, &indices, carried),
+            redirect: route.redirect.as_ref().map(|to| Arc::new(Redirect::new(to, &route.matches.path))),
+            rewrite: route.rewrite.as_ref().map(|to| Arc::new(Rewrite::new(to, &route.matches.path))),
+            request_headers: header_edits(&route.request_headers),
+            response_headers: header_edits(&route.response_headers),
+            cors: route.cors.as_ref().map(|cors| Arc::new(Cors::new(cors))),
             mirror: Mirror::build((config, route), upstreams, &indices, carried),
             fault: Fault::build(route, carried),
             balancing: route.strategy.as_ref().map(|strategy| overrides.of(strategy, upstream, carried)),
@@ -33,11 +41,16 @@ pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Opti
             retry: route.retry,
             hedge: route.hedge.map(|policy| hedged(policy, carried)),
             max_body: route.max_body.unwrap_or(u64::MAX),
+            compress: Compress::build(route, carried),
             priority: route.priority,
             slo: route.slo,
         }
     };
     config.routes.iter().map(build).collect()
+}
+
+fn header_edits(edits: &HeaderEdits) -> Option<Arc<HeaderEdits>> {
+    (!edits.is_empty()).then(|| Arc::new(edits.clone()))
 }
 
 /// A limit that the route had already goes on from where it was: a reload gives nobody a new burst.

@@ -7,14 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use rustls::pki_types::ServerName;
+
 use super::resolve::Resolved;
 use super::{Id, Sticky};
-use crate::config::{self, Connection, Strategy};
+use crate::config::{self, Connection, Host, Strategy};
+use crate::net::connect::Target;
+use crate::net::connect::tls::{ClientTls, Tls};
 use crate::policy::admission::{Admission, Bounds};
 use crate::policy::availability::{self, Access, Member};
 use crate::policy::balance::Balancer;
 use crate::policy::endpoint::{Candidate, EndpointState};
 use crate::policy::hedge::{Load, Members};
+use crate::policy::proxy_header;
 use crate::policy::retry::Budget;
 use crate::policy::score::Settings;
 
@@ -40,6 +45,8 @@ pub struct Upstream {
     pub admission: Arc<Admission>,
     /// How busy its endpoints usually are, as far as its reads are hedged; outlives a reload.
     pub load: Arc<Load>,
+    /// Whom to believe, where connections are encrypted.
+    tls: Option<Arc<ClientTls>>,
     /// Whether a route to it has a target for its p99.
     watched: bool,
     panics: AtomicBool,
@@ -53,6 +60,18 @@ impl Upstream {
     /// How connections are made and kept.
     pub fn connection(&self) -> &Connection {
         &self.config.connection
+    }
+
+    /// How an endpoint is reached.
+    pub fn target(&self, endpoint: &Endpoint) -> Target {
+        let tls = self.tls.as_ref().zip(endpoint.server_name.as_ref());
+        Target {
+            address: endpoint.address,
+            protocol: self.config.protocol,
+            tls: tls.map(|(shared, name)| Tls::new(shared, name)),
+            // Nobody's, as it is for checks; the pool knows for whom it connects.
+            opening: proxy_header::write(self.connection().proxy_protocol, None),
+        }
     }
 
     /// How its endpoints are scored.
@@ -179,6 +198,8 @@ pub struct Endpoint {
     pub backup: bool,
     /// Requests in flight there at most.
     pub max_connections: Option<u32>,
+    /// What its certificate has to be for, where there is TLS.
+    pub server_name: Option<ServerName<'static>>,
 }
 
 /// The upstream that follows `known`, which it is itself where nothing differs. `watched`: a route to it has a target for
@@ -187,15 +208,22 @@ pub(super) fn build(
     config: &config::Upstream,
     watched: bool,
     addresses: &[Resolved<'_>],
+    tls: Option<ClientTls>,
     known: Option<&Arc<Upstream>>,
 ) -> Arc<Upstream> {
-    let same = |known: &&Arc<Upstream>| known.config == *config && known.watched == watched;
+    let tls = tls.map(|tls| renewed(tls, config, known));
+    let same_tls = |known: &Upstream| match (&known.tls, &tls) {
+        (Some(known), Some(tls)) => Arc::ptr_eq(known, tls),
+        (known, tls) => known.is_none() && tls.is_none(),
+    };
+    let same =
+        |known: &&Arc<Upstream>| known.config == *config && known.watched == watched && same_tls(known);
     if let Some(known) = known.filter(|known| same(known) && same_addresses(known, addresses)) {
         return Arc::clone(known);
     }
     let carried = carried(known);
     let endpoints: Vec<Endpoint> =
-        addresses.iter().map(|resolved| build_endpoint(resolved, &carried)).collect();
+        addresses.iter().map(|resolved| build_endpoint(config, resolved, &carried)).collect();
     let epoch = known.map_or_else(Instant::now, |known| known.state(0).epoch());
     let fresh = |endpoint: &Endpoint| {
         let state = EndpointState::new(epoch);
@@ -223,6 +251,7 @@ pub(super) fn build(
             |known| Arc::clone(&known.admission),
         ),
         load: known.map_or_else(Arc::default, |known| Arc::clone(&known.load)),
+        tls,
         watched,
         spares: AtomicBool::new(known.is_none_or(|known| known.has_to_spare())),
         panics: AtomicBool::new(known.is_some_and(|known| known.panics())),
@@ -234,6 +263,24 @@ pub(super) fn build(
         upstream.reopen();
     }
     Arc::new(upstream)
+}
+
+/// The one before, where nothing about it is new, so that connections and sessions live on.
+fn renewed(tls: ClientTls, config: &config::Upstream, known: Option<&Arc<Upstream>>) -> Arc<ClientTls> {
+    let same =
+        |known: &&Arc<Upstream>| known.config.tls == config.tls && known.config.protocol == config.protocol;
+    let known = known.filter(same).and_then(|known| known.tls.as_ref());
+    known.filter(|known| known.is_like(&tls)).map_or_else(|| Arc::new(tls), Arc::clone)
+}
+
+/// What the certificate of an endpoint has to be for: as configured, or its host as it stands in the config.
+fn server_name(config: &config::Upstream, endpoint: &config::Endpoint) -> Option<ServerName<'static>> {
+    let configured = config.tls.as_ref()?.server_name.as_ref();
+    let name = match (configured, &endpoint.address.host) {
+        (Some(name), _) | (None, Host::Name(name)) => name.clone(),
+        (None, Host::Ip(ip)) => ip.to_string(),
+    };
+    ServerName::try_from(name).ok()
 }
 
 /// Without a queue nobody waits.
@@ -269,7 +316,7 @@ fn carried(known: Option<&Arc<Upstream>>) -> Carried<'_> {
     known.endpoints.iter().zip(states).map(|pair| (pair.0.address, pair)).collect()
 }
 
-fn build_endpoint(resolved: &Resolved<'_>, carried: &Carried<'_>) -> Endpoint {
+fn build_endpoint(config: &config::Upstream, resolved: &Resolved<'_>, carried: &Carried<'_>) -> Endpoint {
     let known = carried.get(&resolved.address).map(|(endpoint, _)| *endpoint);
     Endpoint {
         id: known.map_or_else(Id::next, |known| known.id),
@@ -278,5 +325,6 @@ fn build_endpoint(resolved: &Resolved<'_>, carried: &Carried<'_>) -> Endpoint {
         weight: resolved.config.weight,
         backup: resolved.config.backup,
         max_connections: resolved.config.max_connections,
+        server_name: server_name(config, resolved.config),
     }
 }

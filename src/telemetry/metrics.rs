@@ -11,19 +11,24 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 mod admission;
+mod compress;
 mod rate_limit;
 mod rejected;
+mod tls;
 
 pub use rejected::Rejected;
+pub use tls::Renewals;
 
 use super::aggregate::{BUCKETS, Durations, EndpointFigures, Figures, PoolFigures, RouteFigures, Shared};
 use super::health::Records;
+use crate::net::tls::Termination;
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
 
 mod grpc;
 mod health;
 mod outlier;
 mod steering;
+mod upstream_tls;
 
 /// What a status class is called in the label `code`.
 const CLASSES: [&str; 6] = ["closed", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -41,6 +46,10 @@ pub struct Process {
     pub connections: Vec<usize>,
     /// Connections of each of them that were closed unserved.
     pub connections_rejected: Vec<Rejected>,
+    /// TLS of each of them, where it has it.
+    pub terminations: Vec<Option<Arc<Termination>>>,
+    /// What became of certificates that were replaced.
+    pub certificates: Renewals,
     /// What the health checks have found.
     pub checks: Records,
 }
@@ -70,6 +79,7 @@ impl Collector for Scrape {
         let figures = self.figures.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         self.process(&mut out)?;
         rejected::encode(&self.process, &mut out)?;
+        tls::encode(&self.process, &mut out)?;
         rate_limit::encode(&self.snapshot, &figures, &mut out)?;
         self.totals(&mut out, &figures)?;
         self.listeners(&mut out, &figures)?;
@@ -79,8 +89,10 @@ impl Collector for Scrape {
         admission::encode(&mut out, &self.snapshot, &figures)?;
         outlier::encode(&mut out, &self.snapshot, &figures)?;
         steering::encode(&self.snapshot, &mut out)?;
+        compress::encode(&self.snapshot, &mut out)?;
         health::encode(&mut out, &self.snapshot, &self.process.checks)?;
         hedges::encode(&mut out, &self.snapshot, &figures)?;
+        upstream_tls::encode(&mut out, &self.snapshot)?;
         self.endpoints(&mut out, &figures)
     }
 }

@@ -4,7 +4,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 
-use crate::config::{Config, Listener};
+use crate::config::{Config, Listener, Scheme};
 
 /// A request head, and where it is sent.
 #[derive(Debug)]
@@ -36,6 +36,11 @@ impl Asked {
     /// As it was asked.
     pub(super) fn shown(&self) -> String {
         format!("{} {}", self.parts.method, self.url)
+    }
+
+    /// How the client speaks, as far as its address tells.
+    pub(super) fn scheme(&self) -> Scheme {
+        if self.url.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http }
     }
 
     /// Which listeners take it, as far as its address tells. All listeners have the same routes.

@@ -69,8 +69,8 @@ fn compile(config: &Config, route: &Route, upstream: &str) -> Result<Snapshot, V
 }
 
 fn unknown(unresolved: &[Unresolved], report: &mut Report) {
-    for Unresolved { endpoint, error, .. } in unresolved {
-        report.line("", format!("cannot resolve {endpoint}: {error}"));
+    for one in unresolved {
+        report.line("", one.to_string());
     }
     report.line("", "a start or a reload would be refused");
 }

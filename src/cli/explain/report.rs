@@ -8,7 +8,7 @@ use crate::policy::reason::Reason;
 /// Columns of a label.
 const LABEL: usize = 11;
 
-/// Text for a terminal, and whether an endpoint would get the request.
+/// Text for a terminal, and whether an endpoint would get the request, or its route answers it.
 #[derive(Debug)]
 pub(super) struct Report {
     text: String,
@@ -29,6 +29,12 @@ impl Report {
     /// An endpoint would get the request.
     pub(super) fn served(&mut self) {
         self.served = true;
+    }
+
+    /// The route itself answers it, as it is meant to.
+    pub(super) fn answered(&mut self, reason: Reason) {
+        self.refused(reason);
+        self.served();
     }
 
     /// Tillgate would answer by itself.

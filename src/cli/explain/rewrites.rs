@@ -2,12 +2,15 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, header};
 
 use super::asked::Asked;
 use super::report::Report;
-use crate::config::Config;
+use crate::config::{Config, Route};
 use crate::policy::forward::{ForwardContext, TrustedProxies, prepare_request};
+use crate::policy::header_edits;
+use crate::policy::rewrite::Rewrite;
+use crate::proxy::answer::Refusal;
 use crate::proxy::received::Received;
 
 /// Stands for the bits that each request has of its own.
@@ -16,7 +19,7 @@ const REQUEST_ID: &str = "(128 random bits)";
 /// The path, where it is matched or forwarded otherwise than it was written.
 pub(super) fn path(asked: &Asked, received: &Received<'_>, report: &mut Report) {
     let (sent, matched) = (asked.parts.uri.path(), received.head().path);
-    let target = received.outgoing().target;
+    let target = received.outgoing(None).ok().and_then(|outgoing| outgoing.target);
     if sent != matched {
         report.line("path", format!("{sent} is matched as {matched}"));
     }
@@ -25,9 +28,25 @@ pub(super) fn path(asked: &Asked, received: &Received<'_>, report: &mut Report) 
     }
 }
 
+/// What the route's own rewrite makes of path and Host.
+///
+/// # Errors
+/// The path cannot be sent.
+pub(super) fn route(route: &Route, received: &Received<'_>, report: &mut Report) -> Result<(), Refusal> {
+    let Some(rewrite) = &route.rewrite else { return Ok(()) };
+    let rewrite = Rewrite::new(rewrite, &route.matches.path);
+    let target = received.outgoing(Some(&rewrite))?.target;
+    let path = target.filter(|_| rewrite.path.is_some()).map(|target| format!("sent as {target}"));
+    let host = rewrite.host.map(|host| format!("with Host {}", String::from_utf8_lossy(host.as_bytes())));
+    let words: Vec<String> = path.into_iter().chain(host).collect();
+    report.line("rewrite", if words.is_empty() { "the path stays".to_owned() } else { words.join(", ") });
+    Ok(())
+}
+
 /// The headers that are set, added to or removed.
 pub(super) fn headers(
     config: &Config,
+    route: &Route,
     asked: &Asked,
     received: &Received<'_>,
     from: IpAddr,
@@ -35,17 +54,22 @@ pub(super) fn headers(
 ) {
     let before = &asked.parts.headers;
     let mut after = before.clone();
-    let host = received.outgoing().host;
+    let host = received.outgoing(None).ok().and_then(|outgoing| outgoing.host);
     prepare_request(
         &mut after,
         &ForwardContext {
             client: from,
             peer_trusted: TrustedProxies::new(&config.trusted_proxies).contains(from),
-            scheme: "http",
+            client_certificate: None,
+            scheme: asked.scheme().name(),
             host: host.as_ref(),
             request_id: &HeaderValue::from_static(REQUEST_ID),
         },
     );
+    if let Some(host) = route.rewrite.as_ref().and_then(|rewrite| rewrite.host.clone()) {
+        after.insert(header::HOST, host);
+    }
+    header_edits::apply(&route.request_headers, &mut after);
     let mut label = "headers";
     for (name, value) in
         after.iter().filter(|(name, _)| values(before, name.as_str()) != values(&after, name.as_str()))

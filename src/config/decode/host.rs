@@ -1,6 +1,7 @@
 //! Host names and literal addresses, as endpoints and `match.host` write them.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU16;
 
 /// What is wrong with a piece of text: message and hint.
 pub(super) type Refusal = (String, String);
@@ -19,6 +20,26 @@ pub(super) fn dns_name(text: &str) -> Result<String, Refusal> {
         return Err(refusal(text, "is not a host name", name_hint(text)));
     }
     Ok(text.to_ascii_lowercase())
+}
+
+/// A name in lower case, or an address as it stands in a URL.
+pub(super) fn named(text: &str) -> Result<String, Refusal> {
+    match literal(text) {
+        Some(Ok(IpAddr::V6(v6))) => Ok(format!("[{v6}]")),
+        Some(ip) => Ok(ip?.to_string()),
+        None => dns_name(text),
+    }
+}
+
+/// [`named`], and the port behind it if there is one.
+pub(super) fn with_port(text: &str) -> Result<(String, Option<NonZeroU16>), Refusal> {
+    match text.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => match port.parse() {
+            Ok(port) => Ok((named(host)?, Some(port))),
+            Err(_) => Err(refusal(text, "has no valid port", "a port is a number from 1 to 65535")),
+        },
+        _ => Ok((named(text)?, None)),
+    }
 }
 
 /// `[v6]` without its brackets.

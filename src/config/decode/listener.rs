@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fields::{Fields, entries};
 use super::value::Value;
-use super::{address, check_name, proxy_protocol};
+use super::{address, check_name, proxy_protocol, tls};
 use crate::config::model::{Limits, Listener};
 
 /// Bounds of every timeout that has none of its own: something, and no more than a day.
@@ -45,9 +45,9 @@ fn one<'a>(
     let limits = fields.get("limits", limits).unwrap_or_default();
     let accept = |value: Value<'_>| proxy_protocol::accept(value, trusts);
     let proxy_protocol = fields.get("proxy_protocol", accept).unwrap_or_default();
-    fields.not_yet(&["tls"]);
+    let tls = fields.take("tls").map_or(Some(None), tls::read);
     fields.close();
-    Some(Listener { name: name?, address: address?, limits, proxy_protocol })
+    Some(Listener { name: name?, address: address?, tls: tls?, limits, proxy_protocol })
 }
 
 fn limits(value: Value<'_>) -> Option<Limits> {

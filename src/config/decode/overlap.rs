@@ -30,7 +30,7 @@ fn dead_routes(cx: &Context<'_>, routes: &[(Route, Ordinal)]) {
 
 /// Equal for two matches exactly if they take the same requests at the same rank, as far as their form tells.
 fn normal(matches: &RouteMatch) -> String {
-    let RouteMatch { host, path, methods, headers, query } = matches;
+    let RouteMatch { scheme, except, host, path, methods, headers, query } = matches;
     let path = match path {
         // No path at all takes every path, as the root does, and ranks with it.
         PathPattern::Any => "prefix /".to_owned(),
@@ -44,7 +44,7 @@ fn normal(matches: &RouteMatch) -> String {
     methods.sort_unstable();
     headers.sort_unstable();
     query.sort_unstable();
-    format!("{host:?} {path:?} {methods:?} {headers:?} {query:?}")
+    format!("{scheme:?} {except:?} {host:?} {path:?} {methods:?} {headers:?} {query:?}")
 }
 
 fn unused_upstreams(cx: &Context<'_>, upstreams: &[(Upstream, Ordinal)], routes: &[(Route, Ordinal)]) {

@@ -77,18 +77,21 @@ fn escape_hint(after_percent: &str) -> Option<&'static str> {
     digits?.bytes().any(|b| b.is_ascii_lowercase()).then_some("write the escape in upper case, as `%2F`")
 }
 
-fn regex(value: Value<'_>) -> Option<Regex> {
+/// A pattern of bounded size.
+pub(super) fn regex(value: Value<'_>) -> Option<Regex> {
     let text = value.text()?;
     if text.chars().count() > REGEX_CHARS {
-        return value.refuse(format!("`path_regex` is longer than {REGEX_CHARS} characters"));
+        return value.refuse(format!("`{}` is longer than {REGEX_CHARS} characters", value.name));
     }
     match RegexBuilder::new(&text).size_limit(REGEX_BYTES).dfa_size_limit(REGEX_BYTES).build() {
         Ok(regex) => Some(regex),
         Err(regex::Error::CompiledTooBig(_)) => value.refuse_hint(
-            "`path_regex` needs more than 256 KiB",
+            format!("`{}` needs more than 256 KiB", value.name),
             "use smaller repetition counts, or `path_prefix`",
         ),
-        Err(error) => value.refuse(format!("`path_regex` is not a regular expression: {}", reason(&error))),
+        Err(error) => {
+            value.refuse(format!("`{}` is not a regular expression: {}", value.name, reason(&error)))
+        }
     }
 }
 

@@ -5,27 +5,30 @@ use std::collections::{BTreeSet, HashMap};
 use super::fields::Fields;
 use super::value::{Value, nearest};
 use super::{
-    check_name, fault, hedge, mirror, overload, rate_limit, retry, route_match, split, strategy, timeouts,
+    check_name, compress, cors, fault, header_edits, hedge, mirror, overload, rate_limit, redirect, retry,
+    rewrite, route_match, split, strategy, timeouts,
 };
 use crate::config::excerpt::quoted;
-use crate::config::model::{Retry, Route};
+use crate::config::model::{Compress, Retry, Route};
 use crate::config::node::Ordinal;
-
-/// Parts of a route that later work brings.
-const NOT_YET: [&str; 4] = ["rewrite", "redirect", "request_headers", "response_headers"];
 
 /// Bytes of a request body that may be configured: up to 1 TiB.
 const BODY_BYTES: std::ops::RangeInclusive<u64> = 0..=1 << 40;
 
-/// All routes in file order, with the place of each. `upstreams`: the names there are, if that could be read.
-pub(super) fn all(value: Value<'_>, upstreams: Option<&BTreeSet<String>>) -> Option<Vec<(Route, Ordinal)>> {
+/// All routes in file order, with the place of each. `upstreams`: the names there are, if that could be read;
+/// `compress`: what counts for a route that does not say.
+pub(super) fn all(
+    value: Value<'_>,
+    upstreams: Option<&BTreeSet<String>>,
+    compress: Option<&Compress>,
+) -> Option<Vec<(Route, Ordinal)>> {
     let items: Vec<_> = value.items("route")?.collect();
     if items.is_empty() {
         return value.refuse_hint("there is no route", "add `- { upstream: shop }`");
     }
     let mut names = HashMap::new();
     let routes = items.into_iter().enumerate().filter_map(|(i, item)| {
-        let route = one(item, i + 1, upstreams, &mut names)?;
+        let route = one(item, i + 1, (upstreams, compress), &mut names)?;
         Some((route, item.key_at))
     });
     let routes: Vec<_> = routes.collect();
@@ -36,23 +39,26 @@ pub(super) fn all(value: Value<'_>, upstreams: Option<&BTreeSet<String>>) -> Opt
 fn one(
     item: Value<'_>,
     number: usize,
-    upstreams: Option<&BTreeSet<String>>,
+    (upstreams, compress): (Option<&BTreeSet<String>>, Option<&Compress>),
     names: &mut HashMap<String, usize>,
 ) -> Option<Route> {
     let mut fields = Fields::open(item)?;
     let name = name(&mut fields, item, number, names);
     let matches = fields.take("match").map_or(Some(Default::default()), route_match::read);
+    let redirect = redirect::read(&mut fields, matches.as_ref());
     let read = |value: Value<'_>| upstream(value, upstreams?);
     let split = split::read(&mut fields, &read);
     let upstream = match &split {
         Some(Some(split)) => Some(split.branches[0].upstream.clone()),
-        // Refused below as not supported yet; to miss an upstream too would mislead.
-        Some(None) if fields.has("redirect") => fields.get("upstream", read),
+        Some(None) if !matches!(redirect, Some(None)) => Some(String::new()),
         Some(None) => fields.require("upstream", "add `upstream: NAME`", read),
         None => fields.take("upstream").and(None),
     };
     let strategy = strategy::read(&mut fields, None);
-    fields.not_yet(&NOT_YET);
+    let rewrite = rewrite::read(&mut fields, matches.as_ref());
+    let request_headers = header_edits::request(&mut fields);
+    let cors = cors::read(&mut fields, matches.as_ref());
+    let response_headers = header_edits::response(&mut fields, matches!(cors, Some(Some(_))));
     let timeouts = fields.get("timeouts", timeouts::read).unwrap_or_default();
     let rate_limit = fields.get("rate_limit", rate_limit::read).unwrap_or_default();
     let retry = fields.take("retry").map_or(Some(Some(Retry::default())), retry::read);
@@ -64,14 +70,23 @@ fn one(
     let max_body = fields.get("max_body", |value| value.size(BODY_BYTES));
     let mirror = fields.take("mirror").map_or(Some(None), |value| mirror::read(value, &read));
     let fault = fields.take("fault").map_or(Some(None), |value| fault::read(value, name.as_deref()));
+    let compress = match fields.take("compress") {
+        Some(value) => compress::read(value, compress),
+        None => Some(compress.cloned()),
+    };
     let priority = fields.get("priority", overload::priority).unwrap_or_default();
     let slo = fields.get("slo", overload::slo).flatten();
     fields.close();
     Some(Route {
         name: name?,
-        matches: matches?,
+        matches: redirect::narrow(matches?, redirect.as_ref()?.as_ref()),
         upstream: upstream?,
         split: split?,
+        redirect: redirect?,
+        rewrite: rewrite?,
+        request_headers: request_headers?,
+        response_headers: response_headers?,
+        cors: cors?,
         mirror: mirror?,
         fault: fault?,
         strategy: strategy?,
@@ -80,6 +95,7 @@ fn one(
         retry: retry?,
         hedge: hedge?,
         max_body,
+        compress: compress?,
         priority,
         slo,
     })

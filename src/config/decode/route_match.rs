@@ -1,7 +1,6 @@
 //! `routes[].match`: everything in it that is not the path.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 
 use http::{HeaderName, HeaderValue, Method};
 
@@ -11,19 +10,28 @@ use super::host::{self, Refusal, refusal};
 use super::path;
 use super::value::Value;
 use crate::config::excerpt::quoted;
-use crate::config::model::{HostPattern, RouteMatch};
+use crate::config::model::{HostPattern, RouteMatch, Scheme};
 use crate::config::node::Data;
 
 /// Which requests a route takes.
 pub(super) fn read(value: Value<'_>) -> Option<RouteMatch> {
     let mut fields = Fields::open(value)?;
+    let scheme = optional(fields.take("scheme"), |value| value.one_of(&Scheme::WORDS));
     let host = optional(fields.take("host"), |value| refuse(value, parse_host(&value.text()?)));
     let path = path::read(&mut fields);
     let methods = fields.take("methods").map_or(Some(Vec::new()), methods);
     let headers = fields.take("headers").map_or(Some(Vec::new()), headers);
     let query = fields.take("query").map_or(Some(Vec::new()), query);
     fields.close();
-    Some(RouteMatch { host: host?, path: path?, methods: methods?, headers: headers?, query: query? })
+    Some(RouteMatch {
+        scheme: scheme?,
+        except: None,
+        host: host?,
+        path: path?,
+        methods: methods?,
+        headers: headers?,
+        query: query?,
+    })
 }
 
 /// `Some(None)` for what is absent, `None` for what is wrong.
@@ -45,12 +53,7 @@ fn parse_host(text: &str) -> Result<HostPattern, Refusal> {
     if let Some((name, _)) = has_port.filter(|(name, _)| !name.contains(':') || name.starts_with('[')) {
         return Err(refusal(text, "has a port", format!("the port does not matter here, write `{name}`")));
     }
-    let name = match host::literal(text) {
-        Some(Ok(IpAddr::V6(v6))) => format!("[{v6}]"),
-        Some(ip) => ip?.to_string(),
-        None => host::dns_name(text)?,
-    };
-    Ok(HostPattern::Exact(name))
+    host::named(text).map(HostPattern::Exact)
 }
 
 /// One method or a list of them.
@@ -109,7 +112,7 @@ pub(super) fn headers(value: Value<'_>) -> Option<Vec<(HeaderName, HeaderValue)>
     Some(headers.collect())
 }
 
-fn header_value(entry: Value<'_>) -> Option<HeaderValue> {
+pub(super) fn header_value(entry: Value<'_>) -> Option<HeaderValue> {
     let text = entry.text()?;
     match HeaderValue::from_str(&text) {
         Ok(value) if text.trim() == text => Some(value),

@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::fields::{Fields, entries};
 use super::listener::timeout;
 use super::value::Value;
-use super::{address, check_name, cookie, health_check, outlier, proxy_protocol, queue, strategy};
+use super::{
+    address, check_name, cookie, health_check, outlier, proxy_protocol, queue, strategy, upstream_tls,
+};
 use crate::config::model::{
-    Connection, Endpoint, HostPort, LeastResponse, Normalize, OutlierDetection, Strategy, Upstream,
+    Connection, Endpoint, HostPort, LeastResponse, Normalize, OutlierDetection, Protocol, Strategy, Upstream,
+    UpstreamTls,
 };
 use crate::config::node::{Data, Ordinal};
-
-/// Parts of an upstream that later work brings.
-const NOT_YET: [&str; 1] = ["tls"];
 
 /// The upstreams that could be read.
 pub(super) struct Upstreams {
@@ -56,8 +56,7 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
     let sticky = fields.get("sticky", cookie::sticky).flatten();
     let queue = fields.get("queue", queue::read).flatten();
     let adaptive_concurrency = fields.get("adaptive_concurrency", queue::adaptive).flatten();
-    protocol(&mut fields);
-    fields.not_yet(&NOT_YET);
+    let (protocol, tls) = transport(&mut fields, endpoints.as_deref());
     fields.close();
     Some(Upstream {
         name: name?,
@@ -68,6 +67,8 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         outlier_detection,
         health_check,
         endpoints: endpoints?,
+        protocol,
+        tls,
         connection,
         sticky,
         queue,
@@ -109,18 +110,43 @@ fn connection(value: Value<'_>) -> Option<Connection> {
         connect_timeout: fields.get("connect_timeout", timeout).unwrap_or(default.connect_timeout),
         idle_timeout: fields.get("idle_timeout", timeout).unwrap_or(default.idle_timeout),
         max_idle: fields.get("max_idle", max_idle).unwrap_or(default.max_idle),
+        max_streams: fields.get("max_streams", max_streams).unwrap_or(default.max_streams),
+        ping_interval: fields.get("ping_interval", ping_interval).unwrap_or(default.ping_interval),
+        ping_timeout: fields
+            .get("ping_timeout", |value| value.duration(Duration::from_millis(100)..=HOUR))
+            .unwrap_or(default.ping_timeout),
         proxy_protocol: default.proxy_protocol,
     };
     fields.close();
     Some(connection)
 }
 
-fn protocol(fields: &mut Fields<'_>) {
-    let word = fields.take("protocol");
-    let choices = [("http1", true), ("h2", false), ("auto", false)];
-    let Some((value, false)) = word.and_then(|value| Some((value, value.one_of(&choices)?))) else { return };
-    let text = value.text().unwrap_or_default();
-    value.refuse_hint::<()>(format!("`{text}` is not supported yet"), "write `http1`, or leave it out");
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn max_streams(value: Value<'_>) -> Option<u32> {
+    value.whole(1..=1000).and_then(|number| u32::try_from(number).ok())
+}
+
+/// `Some(None)` for `off`.
+fn ping_interval(value: Value<'_>) -> Option<Option<Duration>> {
+    if value.is_off() {
+        return Some(None);
+    }
+    value.duration(Duration::from_secs(1)..=HOUR).map(Some)
+}
+
+/// What is spoken with the endpoints, and how it is encrypted.
+fn transport(fields: &mut Fields<'_>, endpoints: Option<&[Endpoint]>) -> (Protocol, Option<UpstreamTls>) {
+    let (word, map) = (fields.take("protocol"), fields.take("tls"));
+    let protocol = word.and_then(upstream_tls::protocol).unwrap_or_default();
+    let tls = map.and_then(upstream_tls::read).flatten();
+    if let (Some(map), Some(tls)) = (map, &tls) {
+        upstream_tls::warn(map, tls, endpoints.unwrap_or_default());
+    }
+    if let (Some(word), Protocol::Auto, None) = (word, protocol, map) {
+        upstream_tls::warn_of_auto(word);
+    }
+    (protocol, tls)
 }
 
 fn endpoints(value: Value<'_>, strategy: Option<&Strategy>) -> Option<Vec<Endpoint>> {

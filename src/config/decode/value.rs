@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::env::{self, Env};
@@ -14,15 +15,31 @@ use crate::config::model::Share;
 use crate::config::node::{Data, Node, Ordinal};
 use crate::config::problem::{Finding, Findings, Severity};
 
+/// What a text is read with, beside the text.
+#[derive(Clone, Copy)]
+pub(in crate::config) struct Surroundings<'a> {
+    /// Answers for `${NAME}`.
+    pub(in crate::config) env: Env<'a>,
+    /// Where relative paths begin: the directory of the config file.
+    pub(in crate::config) directory: &'a Path,
+    /// Whether the files that it names are held to what it says of them.
+    pub(in crate::config) reads_files: bool,
+}
+
 /// What all readers of one file share.
 pub(super) struct Context<'a> {
-    env: Env<'a>,
+    surroundings: Surroundings<'a>,
     findings: RefCell<Findings>,
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(env: Env<'a>) -> Self {
-        Self { env, findings: RefCell::default() }
+    pub(super) fn new(surroundings: Surroundings<'a>) -> Self {
+        Self { surroundings, findings: RefCell::default() }
+    }
+
+    /// Whether the files that the config names are read.
+    pub(super) fn reads_files(&self) -> bool {
+        self.surroundings.reads_files
     }
 
     pub(super) fn report(&self, at: Ordinal, severity: Severity, message: String, hint: Option<String>) {
@@ -70,7 +87,8 @@ impl<'a> Value<'a> {
     }
 
     /// `NAME` must be WANTED, found ...
-    fn mismatch<T>(self, wanted: impl Display, hint: Option<&str>) -> Option<T> {
+    /// Reports that it is not what is wanted.
+    pub(super) fn mismatch<T>(self, wanted: impl Display, hint: Option<&str>) -> Option<T> {
         self.mismatch_found(wanted, &self.node.data.describe(), hint)
     }
 
@@ -88,7 +106,7 @@ impl<'a> Value<'a> {
     }
 
     fn expanded(self, text: &str) -> Option<String> {
-        match env::expand(text, self.cx.env) {
+        match env::expand(text, self.cx.surroundings.env) {
             Ok(text) => Some(text),
             Err((message, hint)) => self.refuse_hint(message, hint),
         }
@@ -103,6 +121,26 @@ impl<'a> Value<'a> {
             }
             Data::Null | Data::Seq(_) | Data::Map(_) => self.mismatch("text", None),
         }
+    }
+
+    /// Text, or a number with a fraction as it stands there: `1.2` means the version, whether in quotes or not.
+    pub(super) fn version_text(self) -> Option<String> {
+        match &self.node.data {
+            Data::Float(number) => Some(number.to_string()),
+            Data::Int(number) => Some(number.to_string()),
+            _ => self.text(),
+        }
+    }
+
+    /// The path of a file, made absolute: a relative one begins at the directory of the config file.
+    pub(super) fn file_path(self) -> Option<PathBuf> {
+        let text = self.text()?;
+        if text.is_empty() || text.contains('\0') {
+            return self.mismatch_found("the path of a file", &quoted(&text), None);
+        }
+        let path = self.cx.surroundings.directory.join(text);
+        // Fails only where this process has no working directory.
+        Some(std::path::absolute(&path).unwrap_or(path))
     }
 
     /// One of a few words.
@@ -236,6 +274,11 @@ impl<'a> Value<'a> {
     /// True for the plain word `off`.
     pub(super) fn is_off(self) -> bool {
         matches!(&self.node.data, Data::Text(text) if text == "off")
+    }
+
+    /// True for the plain word `on`.
+    pub(super) fn is_on(self) -> bool {
+        matches!(&self.node.data, Data::Text(text) if text == "on")
     }
 
     /// Reports that there is no map where one must be.

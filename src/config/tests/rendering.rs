@@ -52,7 +52,28 @@ fn what_is_printed_reads_back_to_the_same_config() {
     survives(&route("hedge: { after: p99.9, max_percent: 100 }"));
     survives(&route("hedge: { after: 1500ms }"));
     survives(&route("strategy: consistent_hash\nhash: { on: header, name: X-A }"));
+    for to in [
+        "scheme: https",
+        "scheme: http, host: \"[::1]\", port: 8080, path: \"/a b/é\", status: 302",
+        "path_prefix: /",
+        "path_regex: { pattern: '^/(a)', replacement: \"/$1$${1}$$x\" }",
+    ] {
+        survives(&MINIMAL.replace("upstream: shop }", &format!("redirect: {{ {to} }} }}")));
+    }
+    survives(&route("rewrite: { path_prefix: /v2, host: \"a.internal:8080\" }\nmatch: { path: /v1 }"));
+    survives(&route("rewrite: { path_regex: { pattern: '^/a\\.php$', replacement: /b } }"));
+    survives(&route(
+        "request_headers: { remove: [a, b], set: { x: \"y $${Z}\" }, add: { l: [a, b], m: c } }",
+    ));
+    survives(&route("response_headers: { remove: Server, add: { Via: \"\" } }"));
+    survives(&route(
+        "cors: { allow_origins: \"*\", allow_methods: \"*\", expose_headers: \"*\", max_age: 0s }",
+    ));
+    survives(&route(
+        "cors: { allow_origins: [\"https://*.a.example:8443\", http://b.example], allow_headers: [x], allow_credentials: true }",
+    ));
     for part in [
+        "scheme: https",
         "host: \"*.a.example\"",
         "host: \"[::1]\"",
         "path: \"/a b\"",

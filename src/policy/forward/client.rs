@@ -8,7 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use http::header::{self, HeaderMap};
 use ipnet::IpNet;
 
-use super::origin::X_FORWARDED_FOR;
+use super::origin::{X_FORWARDED_FOR, X_FORWARDED_PROTO};
+use crate::config::Scheme;
 
 /// Proxies that a request is followed back through at most.
 const MOST_HOPS: usize = 32;
@@ -44,6 +45,17 @@ pub fn client_address(peer: IpAddr, trusted: &TrustedProxies, headers: &HeaderMa
     } else {
         walk_back(peer, trusted, entries(headers, &header::FORWARDED).map(forwarded_for))
     }
+}
+
+/// How the client speaks to the shop: as it speaks to this server, or, where the peer is trusted, as that says in
+/// X-Forwarded-Proto. Several words, or another, say nothing.
+pub fn client_scheme(here: Scheme, peer_trusted: bool, headers: &HeaderMap) -> Scheme {
+    if !peer_trusted {
+        return here;
+    }
+    let mut lines = headers.get_all(&X_FORWARDED_PROTO).iter();
+    let said = lines.next().and_then(|word| Scheme::of(word.as_bytes()));
+    said.filter(|_| lines.next().is_none()).unwrap_or(here)
 }
 
 fn walk_back(peer: IpAddr, trusted: &TrustedProxies, hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {

@@ -16,6 +16,20 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     }
 }
 
+/// Takes what would name a client's certificate off any message, however it is spelled.
+pub(super) fn strip_client_certificates(headers: &mut HeaderMap) {
+    let is_it = |name: &&HeaderName| is_client_certificate(name.as_str());
+    let found: Vec<HeaderName> = headers.keys().filter(is_it).cloned().collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+/// Whether it is X-Forwarded-Client-Cert to an application.
+pub(super) fn is_client_certificate(name: &str) -> bool {
+    name.len() == 23 && name.starts_with('x') && folds_to(name.as_bytes(), b"x-forwarded-client-cert")
+}
+
 /// Asked about most names of every request: all but a few are done with after their first byte.
 pub(super) fn is_look_alike(name: &str) -> bool {
     match name.as_bytes() {

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use super::look_alike::is_look_alike;
+use super::look_alike::{is_client_certificate, is_look_alike};
 
 /// A set of the names below, taken before anything is changed.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +47,7 @@ pub(super) fn bit(name: &str) -> u16 {
         "x-forwarded-port" => Present::X_FORWARDED_PORT,
         "x-real-ip" => Present::X_REAL_IP,
         "x-tillgate-token" | "x-tillgate-endpoint" | "x-tillgate-mirror" => Present::OWN,
+        _ if is_client_certificate(name) => Present::OWN,
         _ if is_look_alike(name) => Present::LOOK_ALIKE,
         _ => 0,
     }

@@ -3,8 +3,26 @@ use std::borrow::Cow;
 use http::Method;
 
 use super::*;
-use crate::config::HashKey;
+use crate::config::{HashKey, Scheme};
 use crate::policy::route::Head;
+
+#[test]
+fn only_a_trusted_peer_says_how_the_client_speaks() {
+    let (http, https) = (Scheme::Http, Scheme::Https);
+    let said =
+        |words: &[&str]| map(&words.iter().map(|word| ("x-forwarded-proto", *word)).collect::<Vec<_>>());
+    for (words, wanted) in [
+        (&["HTTPS"][..], https),
+        (&["http"], http),
+        (&[], http),
+        (&["https, http"], http),
+        (&["https", "http"], http),
+    ] {
+        assert_eq!(client_scheme(http, true, &said(words)), wanted, "{words:?}");
+        assert_eq!(client_scheme(http, false, &said(words)), http, "{words:?}");
+    }
+    assert_eq!(client_scheme(https, true, &said(&["http"])), http);
+}
 
 const PEER: &str = "192.0.2.7";
 
@@ -28,6 +46,7 @@ fn sent(peer_trusted: bool, lines: &[(&'static str, &str)]) -> HeaderMap {
     let ctx = ForwardContext {
         client: ip(PEER),
         peer_trusted,
+        client_certificate: None,
         scheme: "http",
         host: Some(&host),
         request_id: &request_id,
@@ -221,8 +240,14 @@ fn a_request_without_host_says_nothing_about_the_host() {
     ]);
     let request_id = HeaderValue::from_static("id");
     let client = ip("::ffff:192.0.2.7");
-    let ctx =
-        ForwardContext { client, peer_trusted: false, scheme: "https", host: None, request_id: &request_id };
+    let ctx = ForwardContext {
+        client,
+        peer_trusted: false,
+        scheme: "https",
+        client_certificate: None,
+        host: None,
+        request_id: &request_id,
+    };
     prepare_request(&mut headers, &ctx);
     assert!(!headers.contains_key("x-forwarded-host") && !headers.contains_key("host"));
     assert_eq!(lines(&headers, "x-forwarded-for"), [PEER]);
@@ -316,7 +341,14 @@ fn forwarded_is_read_when_there_is_no_x_forwarded_for() {
 
 fn sticky(key: &HashKey, query: Option<&str>, lines: &[(&'static str, &str)]) -> Option<Vec<u8>> {
     let headers = map(lines);
-    let head = Head { host: "", path: "/cart/7", query, method: &Method::GET, headers: &headers };
+    let head = Head {
+        scheme: Scheme::Http,
+        host: "",
+        path: "/cart/7",
+        query,
+        method: &Method::GET,
+        headers: &headers,
+    };
     sticky_value(key, &head, ip("192.0.2.7")).map(Cow::into_owned)
 }
 

@@ -15,7 +15,7 @@ pub(super) struct Authority<'a> {
     pub(super) text: &'a str,
     /// Lower case, without trailing dot; an IPv6 address keeps its brackets.
     pub(super) host: Cow<'a, str>,
-    port: Option<u16>,
+    pub(super) port: Option<u16>,
 }
 
 impl<'a> Authority<'a> {

@@ -6,13 +6,14 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 
 use super::Head;
-use crate::config::RouteMatch;
+use crate::config::{RouteMatch, Scheme};
 use crate::policy::query::parameter_is;
 
 /// The conditions of one route that no index covers.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) index: usize,
+    except: Option<Scheme>,
     methods: Box<[Method]>,
     headers: Box<[(HeaderName, HeaderValue)]>,
     query: Box<[(String, String)]>,
@@ -22,6 +23,7 @@ impl Candidate {
     pub(super) fn new(index: usize, matches: &RouteMatch) -> Self {
         Self {
             index,
+            except: matches.except,
             methods: matches.methods.as_slice().into(),
             headers: matches.headers.as_slice().into(),
             query: matches.query.as_slice().into(),
@@ -34,7 +36,8 @@ impl Candidate {
     }
 
     pub(super) fn takes(&self, head: &Head<'_>) -> bool {
-        (self.methods.is_empty() || self.methods.contains(head.method))
+        self.except != Some(head.scheme)
+            && (self.methods.is_empty() || self.methods.contains(head.method))
             && self.headers.iter().all(|(name, value)| has_header(head.headers, name, value))
             && self.query.iter().all(|(name, value)| has_parameter(head.query, name, value))
     }

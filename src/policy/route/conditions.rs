@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::paths::as_matched;
 use super::{Head, RouteTable};
-use crate::config::{HostPattern, PathPattern, RouteMatch};
+use crate::config::{HostPattern, PathPattern, RouteMatch, Scheme};
 
 /// One condition of a route, and whether a request meets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,9 +30,15 @@ pub fn conditions(matches: &RouteMatch, head: &Head<'_>) -> Vec<Condition> {
 
 /// What each condition says, and a match that has no other.
 fn parts(matches: &RouteMatch) -> Vec<(String, RouteMatch)> {
-    let RouteMatch { host, path, methods, headers, query } = matches;
+    let RouteMatch { scheme, except, host, path, methods, headers, query } = matches;
     let none = RouteMatch::default;
     let mut parts = Vec::new();
+    if let Some(word) = scheme.map(Scheme::name) {
+        parts.push((format!("scheme {word}"), RouteMatch { scheme: *scheme, ..none() }));
+    }
+    if let Some(word) = except.map(Scheme::name) {
+        parts.push((format!("any scheme but {word}"), RouteMatch { except: *except, ..none() }));
+    }
     if let Some(pattern) = host {
         parts.push((host_text(pattern), RouteMatch { host: host.clone(), ..none() }));
     }
@@ -74,6 +80,8 @@ fn path_text(path: &PathPattern) -> Option<String> {
 /// What one of two routes that take a request is preferred for, in the order in which it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Criterion {
+    /// A route that names the scheme.
+    Scheme,
     /// Exact host before the longest wildcard before none.
     Host,
     /// Exact path before the longest prefix before a regex before none.
@@ -91,6 +99,7 @@ pub enum Criterion {
 impl fmt::Display for Criterion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Scheme => "it names the scheme",
             Self::Host => "its host is more exact",
             Self::Path => "its path is more exact",
             Self::Method => "it names a method",
@@ -115,14 +124,15 @@ pub fn comes_before(first: Placed<'_>, second: Placed<'_>) -> Option<Criterion> 
 /// Smaller is tried first.
 type Rank = (usize, Reverse<usize>);
 
-fn rank((index, matches): Placed<'_>) -> [(Criterion, Rank); 6] {
-    let RouteMatch { host, path, methods, headers, query } = matches;
+fn rank((index, matches): Placed<'_>) -> [(Criterion, Rank); 7] {
+    let RouteMatch { scheme, except: _, host, path, methods, headers, query } = matches;
     let host = match host {
         Some(HostPattern::Exact(_)) => (0, Reverse(0)),
         Some(HostPattern::Wildcard(domain)) => (1, Reverse(domain.len())),
         None => (2, Reverse(0)),
     };
     [
+        (Criterion::Scheme, (usize::from(scheme.is_none()), Reverse(0))),
         (Criterion::Host, host),
         (Criterion::Path, path_rank(path)),
         (Criterion::Method, (usize::from(methods.is_empty()), Reverse(0))),

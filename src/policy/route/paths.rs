@@ -59,6 +59,6 @@ impl Paths {
 
 /// A path of the config in the spelling that requests are matched in, so that `/caf%C3%A9` and `/café` are one.
 /// A path that no request can have stays as it is, and matches none.
-pub(super) fn as_matched(path: &str) -> String {
+pub(in crate::policy) fn as_matched(path: &str) -> String {
     normalise(path).map_or_else(|_| path.to_owned(), |normal| normal.matched.into_owned())
 }

@@ -33,7 +33,8 @@ fn takes(route: &RouteMatch, head: &Head<'_>) -> bool {
     let query = route.query.iter().all(|(name, value)| {
         head.query.and_then(|query| parameter(query, name)).as_deref() == Some(value.as_bytes())
     });
-    host && path && method && headers && query
+    let scheme = route.scheme.is_none_or(|scheme| scheme == head.scheme);
+    scheme && route.except != Some(head.scheme) && host && path && method && headers && query
 }
 
 fn rank(route: &RouteMatch, index: usize) -> impl Ord {
@@ -50,5 +51,5 @@ fn rank(route: &RouteMatch, index: usize) -> impl Ord {
         PathPattern::Any => (3, Reverse(0)),
     };
     let (headers, query) = (Reverse(route.headers.len()), Reverse(route.query.len()));
-    (host, path, route.methods.is_empty(), headers, query, index)
+    (route.scheme.is_none(), host, path, route.methods.is_empty(), headers, query, index)
 }

@@ -56,6 +56,7 @@ impl Also for RouteMatch {
 
 /// A request head that owns its parts.
 struct Request {
+    scheme: Scheme,
     host: &'static str,
     path: &'static str,
     query: Option<&'static str>,
@@ -64,13 +65,13 @@ struct Request {
 }
 
 fn get(host: &'static str, path: &'static str) -> Request {
-    Request { host, path, query: None, method: Method::GET, headers: HeaderMap::new() }
+    Request { scheme: Scheme::Http, host, path, query: None, method: Method::GET, headers: HeaderMap::new() }
 }
 
 impl Request {
     fn head(&self) -> Head<'_> {
-        let Self { host, path, query, method, headers } = self;
-        Head { host, path, query: *query, method, headers }
+        let Self { scheme, host, path, query, method, headers } = self;
+        Head { scheme: *scheme, host, path, query: *query, method, headers }
     }
 
     fn with(mut self, name: &'static str, value: &'static str) -> Self {
@@ -227,6 +228,7 @@ fn pick<T: Clone>(rng: &mut fastrand::Rng, of: &[T]) -> T {
     of[rng.usize(..of.len())].clone()
 }
 
+const SCHEMES: [Scheme; 2] = [Scheme::Http, Scheme::Https];
 const HOSTS: [&str; 7] =
     ["", "shop.example", "a.shop.example", "b.a.shop.example", "example", "x.org", "a.x.org"];
 const HOST_PATTERNS: [&str; 6] =
@@ -243,6 +245,12 @@ fn random_route(rng: &mut fastrand::Rng, regexes: &[RouteMatch]) -> RouteMatch {
         2 | 3 => prefix(pick(rng, &PREFIXES)),
         _ => pick(rng, regexes),
     };
+    if rng.u8(..5) == 0 {
+        route.scheme = Some(pick(rng, &SCHEMES));
+    }
+    if rng.u8(..5) == 0 {
+        route.except = Some(pick(rng, &SCHEMES));
+    }
     if rng.bool() {
         route = route.host(pick(rng, &HOST_PATTERNS));
     }
@@ -260,6 +268,7 @@ fn random_route(rng: &mut fastrand::Rng, regexes: &[RouteMatch]) -> RouteMatch {
 
 fn random_request(rng: &mut fastrand::Rng) -> Request {
     let mut request = get(pick(rng, &HOSTS), pick(rng, &PATHS));
+    request.scheme = pick(rng, &SCHEMES);
     request.method = pick(rng, &[Method::GET, Method::POST, Method::PUT]);
     request.query = rng.bool().then(|| pick(rng, &QUERIES));
     for (name, value) in [("a", "1"), ("b", "2"), ("a", "3")] {
@@ -316,6 +325,8 @@ fn what_is_said_of_routes_is_what_the_table_does() {
 #[test]
 fn of_two_routes_the_first_thing_that_differs_decides() {
     let by = |a: &RouteMatch, b: &RouteMatch| (comes_before((0, a), (1, b)), comes_before((1, b), (0, a)));
+    let https = RouteMatch { scheme: Some(Scheme::Https), ..any() };
+    assert_eq!(by(&https, &exact("/a").host("a.example")), (Some(Criterion::Scheme), None));
     assert_eq!(by(&any().host("a.example"), &exact("/a")), (Some(Criterion::Host), None));
     assert_eq!(by(&prefix("/a/b"), &prefix("/a").method(Method::GET)), (Some(Criterion::Path), None));
     assert_eq!(
@@ -325,6 +336,18 @@ fn of_two_routes_the_first_thing_that_differs_decides() {
     assert_eq!(by(&any().header("a", "1"), &any().query("v", "1")), (Some(Criterion::Headers), None));
     assert_eq!(by(&any().query("v", "1"), &any()), (Some(Criterion::Query), None));
     assert_eq!(by(&any(), &any()), (Some(Criterion::Order), None));
+}
+
+#[test]
+fn a_route_for_one_scheme_goes_first_and_another_may_leave_one_out() {
+    let redirect = RouteMatch { scheme: Some(Scheme::Http), ..any() };
+    let routes = [exact("/a").host("shop.example"), redirect, any()];
+    let page = get("shop.example", "/a");
+    assert_eq!(find(&routes, &page), Some(1));
+    assert_eq!(find(&routes, &Request { scheme: Scheme::Https, ..page }), Some(0));
+    let routes = [RouteMatch { except: Some(Scheme::Https), ..any() }, any()];
+    assert_eq!(find(&routes, &get("", "/")), Some(0));
+    assert_eq!(find(&routes, &Request { scheme: Scheme::Https, ..get("", "/") }), Some(1));
 }
 
 #[test]

@@ -1,25 +1,19 @@
-//! A check by gRPC: `grpc.health.v1.Health/Check` over cleartext HTTP/2.
+//! A check by gRPC: `grpc.health.v1.Health/Check` over HTTP/2.
 //!
 //! See <https://github.com/grpc/grpc/blob/master/doc/health-checking.md> and `PROTOCOL-HTTP2.md` beside it.
-
-use std::future::Future;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
-use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
 use prost::Message;
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
 use super::http::USER_AGENT;
-use super::probe::{Trouble, beside};
+use super::probe::{Beside, Trouble, beside};
 use crate::config::GrpcProbe;
+use crate::net::connect::{Stream, Target};
 
 /// The flag and the length before each message.
 const PREFIX: usize = 5;
@@ -53,38 +47,25 @@ enum ServingStatus {
 }
 
 /// Asks, and looks at the status in the message.
-pub(super) async fn ask(stream: TcpStream, address: SocketAddr, probe: &GrpcProbe) -> Result<(), Trouble> {
-    // Ends them when this future is dropped, whatever the endpoint does.
-    let tasks = Arc::new(Mutex::new(JoinSet::new()));
-    let (mut sender, connection) = http2::Builder::new(Beside(Arc::downgrade(&tasks)))
+pub(super) async fn ask(stream: Stream, target: &Target, probe: &GrpcProbe) -> Result<(), Trouble> {
+    let (executor, _tasks) = Beside::new();
+    let (mut sender, connection) = http2::Builder::new(executor)
         .max_header_list_size(HEAD_BYTES)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .handshake(TokioIo::new(stream))
         .await?;
     let asked = async {
-        let response = sender.send_request(request(address, probe)?).await?;
+        let response = sender.send_request(request(target, probe)?).await?;
         judge(response).await
     };
     beside(connection, asked).await
 }
 
-/// Runs what the library wants to run beside the connection, for as long as the check lasts.
-#[derive(Clone)]
-struct Beside(Weak<Mutex<JoinSet<()>>>);
-
-impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Beside {
-    fn execute(&self, task: F) {
-        if let Some(tasks) = self.0.upgrade() {
-            tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(async move { drop(task.await) });
-        }
-    }
-}
-
-fn request(address: SocketAddr, probe: &GrpcProbe) -> Result<Request<Full<Bytes>>, Trouble> {
-    let host = probe.host.as_ref().map_or_else(|| address.to_string(), ToString::to_string);
+fn request(target: &Target, probe: &GrpcProbe) -> Result<Request<Full<Bytes>>, Trouble> {
+    let host = probe.host.as_ref().map_or_else(|| target.address.to_string(), ToString::to_string);
     let question = HealthCheckRequest { service: probe.service.clone().unwrap_or_default() };
-    Request::post(format!("http://{host}/grpc.health.v1.Health/Check"))
+    Request::post(format!("{}://{host}/grpc.health.v1.Health/Check", target.scheme()))
         .header(header::CONTENT_TYPE, "application/grpc")
         .header(header::TE, "trailers")
         .header(header::USER_AGENT, USER_AGENT)

@@ -1,38 +1,59 @@
-//! A check by HTTP/1.1.
-
-use std::net::SocketAddr;
+//! A check by HTTP, in the version that requests are sent in.
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
-use super::probe::{Trouble, beside};
+use super::probe::{Beside, Trouble, beside};
 use crate::config::HttpProbe;
+use crate::net::connect::{Stream, Target};
+use crate::policy::forward::to_http2;
 
 /// Bytes of a response head.
 const HEAD_BYTES: usize = 16 * 1024;
+/// Bytes that an endpoint may send before it is asked for more.
+const WINDOW: u32 = 64 * 1024;
 
 /// What checks call themselves, unless the config says otherwise.
 pub(super) const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("tillgate/", env!("CARGO_PKG_VERSION"), " (health check)"));
 
 /// Asks, and looks at status and body.
-pub(super) async fn ask(stream: TcpStream, address: SocketAddr, probe: &HttpProbe) -> Result<(), Trouble> {
+pub(super) async fn ask(stream: Stream, target: &Target, probe: &HttpProbe) -> Result<(), Trouble> {
+    let request = request(target, probe)?;
+    if stream.is_http2 {
+        return ask_http2(stream, target, request, probe).await;
+    }
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(HEAD_BYTES).handshake(TokioIo::new(stream)).await?;
-    let asked = async {
-        let response = sender.send_request(request(address, probe)?).await?;
-        judge(response, probe).await
-    };
+    let asked = async { judge(sender.send_request(request).await?, probe).await };
     beside(connection, asked).await
 }
 
-fn request(address: SocketAddr, probe: &HttpProbe) -> Result<Request<Empty<Bytes>>, Trouble> {
-    let host = probe.host.as_ref().map_or_else(|| address.to_string(), ToString::to_string);
+async fn ask_http2(
+    stream: Stream,
+    target: &Target,
+    request: Request<Empty<Bytes>>,
+    probe: &HttpProbe,
+) -> Result<(), Trouble> {
+    let (mut parts, body) = request.into_parts();
+    to_http2(&mut parts, target.scheme(), target.address);
+    let (executor, _tasks) = Beside::new();
+    let (mut sender, connection) = http2::Builder::new(executor)
+        .max_header_list_size(HEAD_BYTES as u32)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .handshake(TokioIo::new(stream))
+        .await?;
+    let asked = async { judge(sender.send_request(Request::from_parts(parts, body)).await?, probe).await };
+    beside(connection, asked).await
+}
+
+fn request(target: &Target, probe: &HttpProbe) -> Result<Request<Empty<Bytes>>, Trouble> {
+    let host = probe.host.as_ref().map_or_else(|| target.address.to_string(), ToString::to_string);
     let mut request = Request::builder()
         .method(probe.method.clone())
         .uri(probe.path.as_str())

@@ -5,15 +5,15 @@
 
 use std::future::Future;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use hyper::rt::Executor;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{grpc, http};
-use crate::config::{HealthCheck, Probe, show_duration};
-use crate::net::pool::is_out_of_sockets;
+use crate::config::{HealthCheck, Probe, Protocol, show_duration};
+use crate::net::connect::{self, ConnectError, Stream, Target, is_out_of_sockets};
 use crate::policy::health::Finding;
 
 /// What is said of an endpoint that ends the connection.
@@ -46,9 +46,9 @@ impl From<hyper::Error> for Trouble {
     }
 }
 
-/// Asks once, on a connection that begins with these bytes.
-pub(super) async fn ask(address: SocketAddr, opening: &[u8], check: &HealthCheck) -> Finding {
-    match timeout(check.timeout, try_ask(address, opening, &check.probe)).await {
+/// Asks once.
+pub(super) async fn ask(target: &Target, check: &HealthCheck) -> Finding {
+    match timeout(check.timeout, try_ask(target, &check.probe)).await {
         Ok(Ok(())) => Finding::Passed,
         Ok(Err(Trouble::Bad(why))) => Finding::Failed(why),
         Ok(Err(Trouble::Ours(why))) => Finding::Untried(why),
@@ -69,14 +69,47 @@ pub(super) async fn beside<T>(connection: impl Future, asked: impl Future<Output
     }
 }
 
-async fn try_ask(address: SocketAddr, opening: &[u8], probe: &Probe) -> Result<(), Trouble> {
-    let mut stream = TcpStream::connect(address).await.map_err(|error| connect_trouble(&error))?;
-    stream.write_all(opening).await.map_err(|error| Trouble::Bad(words(&error)))?;
-    match probe {
-        Probe::Tcp => Ok(()),
-        Probe::Http(probe) => http::ask(stream, address, probe).await,
-        Probe::Grpc(probe) => grpc::ask(stream, address, probe).await,
+/// Runs what the library wants to run beside the connection, for as long as the check lasts.
+#[derive(Clone)]
+pub(super) struct Beside(Weak<Mutex<JoinSet<()>>>);
+
+/// Ends those tasks when it is dropped, whatever the endpoint does.
+pub(super) type Tasks = Arc<Mutex<JoinSet<()>>>;
+
+impl Beside {
+    pub(super) fn new() -> (Self, Tasks) {
+        let tasks = Arc::new(Mutex::new(JoinSet::new()));
+        (Self(Arc::downgrade(&tasks)), tasks)
     }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Beside {
+    fn execute(&self, task: F) {
+        if let Some(tasks) = self.0.upgrade() {
+            tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(async move { drop(task.await) });
+        }
+    }
+}
+
+async fn try_ask(target: &Target, probe: &Probe) -> Result<(), Trouble> {
+    match probe {
+        Probe::Tcp => connect::open_tcp(target).await.map(drop).map_err(|error| connect_trouble(&error)),
+        Probe::Http(probe) => http::ask(open(target).await?, target, probe).await,
+        Probe::Grpc(probe) => {
+            let target = target.speaking(Protocol::H2);
+            grpc::ask(open(&target).await?, &target, probe).await
+        }
+    }
+}
+
+async fn open(target: &Target) -> Result<Stream, Trouble> {
+    connect::open(target).await.map_err(|error| match error {
+        ConnectError::OutOfSockets(error) => Trouble::Ours(words(&error)),
+        ConnectError::Failed(error) => Trouble::Bad(words(&error)),
+        ConnectError::Tls(_) | ConnectError::TimedOut(_) | ConnectError::Handshake(_) => {
+            Trouble::Bad(error.to_string())
+        }
+    })
 }
 
 fn connect_trouble(error: &io::Error) -> Trouble {

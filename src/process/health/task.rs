@@ -1,6 +1,5 @@
 //! The checks of one endpoint, one after another.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -9,10 +8,10 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::probe;
-use crate::config::{HealthCheck, SendProxy};
+use crate::config::HealthCheck;
+use crate::net::connect;
 use crate::policy::endpoint::Obstacle;
 use crate::policy::health::{self, Finding, Thresholds};
-use crate::policy::proxy_header;
 use crate::snapshot::{Endpoint, Id, Snapshot, Upstream};
 use crate::telemetry::aggregate;
 use crate::telemetry::health::Records;
@@ -31,30 +30,26 @@ pub(super) struct Target {
     id: Id,
     upstream: Arc<str>,
     endpoint: Arc<str>,
-    /// Where the check goes, which may be another port.
-    address: SocketAddr,
-    /// What each connection begins with: where those of requests begin with a PROXY header, one that names no client. A
-    /// port of its own is not taken for one that expects it.
-    opening: Vec<u8>,
+    /// Where the check goes, which may be another port, and how the endpoint is spoken to.
+    target: connect::Target,
     config: Arc<HealthCheck>,
 }
 
 impl Target {
     pub(super) fn new(upstream: &Upstream, endpoint: &Endpoint, config: Arc<HealthCheck>) -> Self {
-        let mut address = endpoint.address;
+        let mut target = upstream.target(endpoint);
         if let Some(port) = config.port {
-            address.set_port(port.get());
+            target.address.set_port(port.get());
+            if target.address != endpoint.address {
+                // A port of its own is not taken for one that expects a PROXY header.
+                target.opening.clear();
+            }
         }
-        let send = match address == endpoint.address {
-            true => upstream.connection().proxy_protocol,
-            false => SendProxy::Off,
-        };
         Self {
             id: endpoint.id,
             upstream: Arc::clone(&upstream.name),
             endpoint: Arc::clone(&endpoint.name),
-            address,
-            opening: proxy_header::write(send, None),
+            target,
             config,
         }
     }
@@ -74,7 +69,7 @@ pub(super) async fn run(context: Context, target: Target, beginning: usize) {
         let Ok(permit) = context.permits.acquire().await else { return };
         let began = Instant::now();
         // Boxed, since ten thousand of these tasks wait while a few hundred ask.
-        let finding = Box::pin(probe::ask(target.address, &target.opening, &target.config)).await;
+        let finding = Box::pin(probe::ask(&target.target, &target.config)).await;
         drop(permit);
         let Some(wait) = note(&context, &target, finding, &mut rng) else { return };
         sleep_until(began + wait).await;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -10,7 +11,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{RequestBody, ResponseBody, ready_soon, with_first};
+use super::{RequestBody, ready_soon, with_first};
 use crate::net::pool::Lease;
 use crate::proxy::exchange::{Exchange, Expired};
 
@@ -33,14 +34,22 @@ impl Download {
     }
 
     /// Takes the first frame in if it is there already, so that head and body leave in one write.
-    pub async fn prefetch(mut self) -> ResponseBody {
+    pub async fn prefetch(mut self) -> Self {
         if self.incoming.is_end_stream() {
             self.finish();
         } else {
             let first = ready_soon(&mut self.incoming).await;
             self.first = first.map(|frame| frame.map_err(DownloadError::Endpoint));
         }
-        ResponseBody::Download(self)
+        self
+    }
+
+    /// How long the rest of it is, where that is known.
+    pub fn length(&self) -> Option<u64> {
+        match self.incoming.is_end_stream() {
+            true => Some(self.first.as_ref().and_then(|first| first.as_ref().ok()).map_or(0, data_len)),
+            false => self.size_hint().exact(),
+        }
     }
 
     pub(super) fn poll_frame(
@@ -62,18 +71,12 @@ impl Download {
 
     /// A failure is told one turn late: when a body fails, the server library forgets what it has not flushed, and
     /// that may be the head. A client that gets nothing at all takes the request for one it may send again.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
         match ready!(self.poll_endpoint(cx)) {
-            Some(Err(failure)) if !self.failed => {
-                self.exchange.response_failed(&failure);
-                self.failed = true;
-                if let Some(trailers) = self.exchange.call_failed(&failure) {
-                    return Poll::Ready(Some(Ok(self.end_with(trailers))));
-                }
-                self.first = Some(Err(failure));
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+            Some(Err(failure)) if !self.failed => self.fail(cx, failure),
             next => Poll::Ready(next),
         }
     }
@@ -83,6 +86,22 @@ impl Download {
         self.ended = true;
         self.lease = None;
         Frame::trailers(trailers)
+    }
+
+    /// Says it the next time.
+    pub(super) fn fail(
+        &mut self,
+        cx: &Context<'_>,
+        failure: DownloadError,
+    ) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        self.exchange.response_failed(&failure);
+        self.failed = true;
+        if let Some(trailers) = self.exchange.call_failed(&failure) {
+            return Poll::Ready(Some(Ok(self.end_with(trailers))));
+        }
+        self.first = Some(Err(failure));
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn poll_endpoint(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
@@ -96,7 +115,15 @@ impl Download {
             let expired = ready!(self.exchange.poll_expired(cx));
             return Poll::Ready(Some(Err(DownloadError::TimedOut(expired))));
         };
-        Poll::Ready(next.map(|frame| frame.map_err(DownloadError::Endpoint)))
+        match next {
+            None if self.is_cut_short() => Poll::Ready(Some(Err(DownloadError::CutShort))),
+            next => Poll::Ready(next.map(|frame| frame.map_err(DownloadError::Endpoint))),
+        }
+    }
+
+    /// The library takes a stream that was ended by RST_STREAM(NO_ERROR) for whole.
+    fn is_cut_short(&self) -> bool {
+        self.lease.as_ref().is_some_and(Lease::is_shared) && !self.incoming.is_end_stream()
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -104,8 +131,7 @@ impl Download {
     }
 
     fn pass(&mut self, frame: &Frame<Bytes>) {
-        let bytes = frame.data_ref().map_or(0, Buf::remaining);
-        self.exchange.response_moved(bytes as u64);
+        self.moved(data_len(frame));
         if let Some(trailers) = frame.trailers_ref().filter(|_| !self.ended) {
             self.exchange.trailers_moved(trailers);
         }
@@ -114,16 +140,27 @@ impl Download {
         }
     }
 
+    /// Something moved, of which so many bytes are the client's.
+    pub(super) fn moved(&mut self, bytes: u64) {
+        self.exchange.response_moved(bytes);
+    }
+
     /// The response is whole. The connection can serve again once the request has left whole too; a request body
     /// that is still on its way keeps it busy, and then it is not put back.
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         if let Some(lease) = self.lease.take() {
             let now = self.exchange.complete();
-            if self.exchange.upload_finished() {
-                lease.put_back(now);
+            match self.exchange.upload_finished() {
+                true => lease.put_back(now),
+                false if lease.is_shared() => self.exchange.stop_upload(),
+                false => {}
             }
         }
     }
+}
+
+fn data_len(frame: &Frame<Bytes>) -> u64 {
+    frame.data_ref().map_or(0, Buf::remaining) as u64
 }
 
 /// Why a response body stopped early. The client must not take what it has for the whole.
@@ -131,14 +168,20 @@ impl Download {
 pub enum DownloadError {
     /// The endpoint closed early, or framed it wrongly.
     Endpoint(hyper::Error),
+    /// The endpoint gave the response up before its end.
+    CutShort,
     /// Nothing moved for the idle timeout, or the request took too long.
     TimedOut(Expired),
+    /// It could not be compressed: there is no memory left.
+    Compression(io::Error),
 }
 
 impl fmt::Display for DownloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Endpoint(error) => write!(f, "the response ended early: {error}"),
+            Self::CutShort => f.write_str("the endpoint gave the response up"),
+            Self::Compression(error) => write!(f, "the response could not be compressed: {error}"),
             Self::TimedOut(_) => f.write_str("the response did not arrive in time"),
         }
     }

@@ -1,11 +1,12 @@
 //! A request body on its way from the client to the endpoint.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::sync::LazyLock;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -34,12 +35,23 @@ pub struct Progress {
     pub patience: Cell<Option<Duration>>,
     /// Why it stopped early, if it did.
     pub failure: Cell<Option<Failure>>,
+    /// Whom to wake when the rest of it is not wanted any more.
+    task: RefCell<Option<Waker>>,
+    unwanted: Cell<bool>,
 }
 
 impl Progress {
     /// Whether nobody has asked for any of it.
     pub fn is_untouched(&self) -> bool {
         self.moved.get().is_none() && self.waits_since.get().is_none()
+    }
+
+    /// The rest of it is not wanted any more. On a connection that others use too, it does not end by itself.
+    pub fn stop(&self) {
+        self.unwanted.set(true);
+        if let Some(task) = self.task.take() {
+            task.wake();
+        }
     }
 }
 
@@ -52,6 +64,8 @@ pub enum Failure {
     TooLarge,
     /// Fewer bytes a second than the route allows.
     TooSlow,
+    /// The response was whole before.
+    Unwanted,
 }
 
 impl fmt::Display for Failure {
@@ -60,11 +74,18 @@ impl fmt::Display for Failure {
             Self::Incomplete => "the request body ended early",
             Self::TooLarge => "the request body is too large",
             Self::TooSlow => "the request body comes too slowly",
+            Self::Unwanted => "the request body is not wanted any more",
         })
     }
 }
 
-impl Error for Failure {}
+/// Over HTTP/2, the endpoint is told that the request was taken back, and not that something broke here.
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        static CANCEL: LazyLock<h2::Error> = LazyLock::new(|| h2::Reason::CANCEL.into());
+        Some(&*CANCEL)
+    }
+}
 
 /// A request body that streams from the client.
 #[derive(Debug)]
@@ -98,6 +119,9 @@ impl Upload {
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        if self.progress.unwanted.get() {
+            return Poll::Ready(Some(Err(Failure::Unwanted)));
+        }
         match ready!(self.poll_next(cx)) {
             Some(frame) => Poll::Ready(Some(self.pass(frame))),
             None => {
@@ -118,6 +142,7 @@ impl Upload {
         };
         if next.is_pending() {
             self.wait();
+            self.progress.task.replace(Some(cx.waker().clone()));
         }
         self.progress.whole.set(self.is_whole());
         next.map(|frame| frame.map(|frame| frame.map_err(|_| Failure::Incomplete)))

@@ -108,6 +108,9 @@ fn took(record: &Record) -> Option<Option<Duration>> {
         ) => Some(None),
         Some(
             Reason::BadRequest(..)
+            | Reason::PlainHttp
+            | Reason::Redirected(_)
+            | Reason::Preflight
             | Reason::NoRoute
             | Reason::BodyTooLarge
             | Reason::BodyIncomplete
@@ -121,6 +124,7 @@ fn took(record: &Record) -> Option<Option<Duration>> {
             | Reason::Overloaded
             | Reason::OutOfSockets
             | Reason::ConnectFailed
+            | Reason::TlsFailed
             | Reason::Reset
             | Reason::BadResponse,
         ) => None,

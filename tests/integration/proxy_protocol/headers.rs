@@ -201,7 +201,9 @@ fn a_connection_that_waits_for_its_header_does_not_hold_up_a_drain() {
         let yaml = reading(&origin, mode, "header_timeout: 60s");
         let proxy = yaml.clone().drain_timeout("15s").start();
         let mut waiting = [(); 8].map(|()| proxy.client());
-        waiting.iter_mut().for_each(|client| drop(client.send("PROXY TCP4")));
+        for client in &mut waiting {
+            client.send("PROXY TCP4");
+        }
         let moved = yaml.to_string().replace("web:", "other:");
         assert_eq!(proxy.reload(&moved).status(), 200);
         waiting.iter_mut().for_each(Client::expect_closed);

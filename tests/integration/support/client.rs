@@ -72,6 +72,16 @@ impl Client {
         self.send(request).response()
     }
 
+    /// Reads the head of a response; the body is still to be read.
+    pub fn head(&mut self) -> Message {
+        Message::read_request_head(&mut self.reader).expect("a head")
+    }
+
+    /// Reads the next chunk of a body, as it comes. `None` at its end.
+    pub fn chunk(&mut self) -> Option<Vec<u8>> {
+        Message::read_chunk(&mut self.reader)
+    }
+
     /// Reads up to `most` bytes, as they come.
     pub fn read_some(&mut self, most: usize) -> Vec<u8> {
         let mut bytes = vec![0; most];

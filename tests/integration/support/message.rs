@@ -87,6 +87,16 @@ impl Message {
         Some(message)
     }
 
+    /// Reads one chunk of a body without trailers. `None` for the last one.
+    pub fn read_chunk(stream: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+        let line = read_line(stream).expect("the size of a chunk");
+        let size = u64::from_str_radix(&line, 16).expect("a size");
+        let mut chunk = Self::default();
+        chunk.read_exactly(stream, size).expect("a chunk");
+        assert_eq!(read_line(stream).expect("its end"), "");
+        (size > 0).then_some(chunk.body)
+    }
+
     fn declared(&self) -> Option<Framing> {
         if self.all("transfer-encoding").iter().any(|value| value.eq_ignore_ascii_case("chunked")) {
             return Some(Framing::Chunked);
