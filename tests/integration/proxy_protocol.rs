@@ -8,6 +8,7 @@ use crate::support::{Client, OK, Origin, Proxy, Yaml, eventually};
 
 mod headers;
 mod interop;
+mod secured;
 mod sending;
 
 const REJECTED: &str = "tillgate_connections_rejected_total";

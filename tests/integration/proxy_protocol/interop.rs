@@ -11,14 +11,14 @@ use super::{forwarded_for, optional, requiring};
 use crate::support::{Client, OK, Origin, Proxy, Yaml, eventually, free_address};
 
 /// A program that listens, killed on drop.
-struct Listening {
+pub(super) struct Listening {
     child: Child,
     address: SocketAddr,
     _directory: TempDir,
 }
 
 impl Listening {
-    fn start(
+    pub(super) fn start(
         program: &str,
         arguments: &[&str],
         file: &str,
@@ -67,17 +67,28 @@ impl Listening {
 
     fn nginx_that_accepts() -> Self {
         Self::start("nginx", &["-c"], "nginx.conf", |address, directory| {
-            let at = directory.display();
-            format!(
-                "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\n\
-                 events {{}}\n\
-                 http {{ access_log off; client_body_temp_path {at}; proxy_temp_path {at}; fastcgi_temp_path {at};\n\
-                 uwsgi_temp_path {at}; scgi_temp_path {at};\n\
-                 server {{ listen {address} proxy_protocol; location / {{ return 200 \"$proxy_protocol_addr:\
-                 $proxy_protocol_port $proxy_protocol_server_addr:$proxy_protocol_server_port\"; }} }} }}\n"
-            )
+            nginx_server(directory, &format!("listen {address} proxy_protocol;"), "")
         })
     }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// A server that answers with the addresses in the header, and with `more`.
+pub(super) fn nginx_server(directory: &Path, listen: &str, more: &str) -> String {
+    let at = directory.display();
+    let ends =
+        "$proxy_protocol_addr:$proxy_protocol_port $proxy_protocol_server_addr:$proxy_protocol_server_port";
+    format!(
+        "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\n\
+         events {{}}\n\
+         http {{ access_log off; client_body_temp_path {at}; proxy_temp_path {at}; fastcgi_temp_path {at};\n\
+         uwsgi_temp_path {at}; scgi_temp_path {at};\n\
+         server {{ {listen} location / {{ return 200 \"{ends}{more}\"; }} }} }}\n"
+    )
 }
 
 impl Drop for Listening {
