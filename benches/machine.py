@@ -19,6 +19,17 @@ def built(name):
     return target() / "release" / name
 
 
+def venv():
+    """Made by `scripts/install-deps.sh`: what Debian does not have, or has only in old versions."""
+    return target() / "peers-venv"
+
+
+def in_venv(pattern):
+    """The program itself, or None: the scripts that the packages put before it would be another process to stop."""
+    found = sorted(venv().glob(f"lib/python3*/site-packages/{pattern}"))
+    return found[0] if found else None
+
+
 def find(tool):
     """Debian has nginx and haproxy where only root looks, cargo what it installs in a folder of its own."""
     cargo = os.environ.get("CARGO_HOME", str(Path.home() / ".cargo"))
@@ -40,6 +51,11 @@ def nginx_version(tools):
 
 def haproxy_version(tools):
     return " ".join(first_line(tools["haproxy"], "-v").split()[:3])
+
+
+def envoy_version(binary):
+    """PATH  version: COMMIT/VERSION/Clean/RELEASE/BoringSSL, after an empty line in some releases."""
+    return first_line(binary, "--version").split("/")[-4]
 
 
 def first_line(tool, flag):

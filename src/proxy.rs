@@ -5,6 +5,7 @@ pub mod answer;
 pub mod body;
 pub mod choose;
 mod compress;
+mod early_hints;
 pub mod exchange;
 pub mod fault;
 pub mod handle;

@@ -120,6 +120,8 @@ pub struct Route {
     pub max_body: u64,
     /// How its responses are compressed, if they are.
     pub compress: Option<Arc<Compress>>,
+    /// Whether its clients get the endpoints' early hints.
+    pub early_hints: bool,
     /// What goes first when its upstream is overloaded.
     pub priority: Priority,
     /// The target of its p99.

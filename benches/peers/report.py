@@ -5,10 +5,11 @@ import platform
 from dataclasses import dataclass
 from statistics import median
 
-from machine import cpu_model, first_line, haproxy_version, nginx_version, print_table
+from machine import cpu_model, first_line, print_table
 
 # Share of the proxy's core that went to somebody else, from which on a run is called disturbed.
 DISTURBED = 0.05
+IDLE_HEADER = ["workload", "proxy", "RSS MiB before", "RSS MiB", "KiB per connection"]
 HEADER = ["workload", "proxy", "requests/s", "p50 ms", "p99 ms", "CPU us/request", "core busy", "RSS MiB", "upstream connects"]
 
 
@@ -23,14 +24,23 @@ class Round:
     core_busy: float  # share of the proxy's core that the proxy used
     others: float  # share of it that others used
     resident: int  # bytes
-    opened: int  # connections to the backend
+    opened: int | None  # connections to the backend, where it counts them
 
 
-def print_machine(options, tools):
+@dataclass
+class Idle:
+    """One proxy with idle connections: resident bytes before the first, and with all."""
+
+    empty: int
+    full: int
+
+
+def print_machine(options, proxies):
     print(f"machine   {cpu_model()}, {os.cpu_count()} cores, Linux {platform.release()}")
-    print(f"versions  {first_line(options.tillgate, '--version')}; {nginx_version(tools)}; {haproxy_version(tools)}; wrk 1 thread")
-    print(f"cores     proxy on {options.proxy_cpu}, wrk and backend on {options.load_cpu}")
-    print(f"load      {options.connections} connections, {options.rounds} rounds of {options.seconds} s, median of rounds")
+    clients = f"wrk 1 thread; {first_line('h2load', '--version')}"
+    print(f"versions  {'; '.join(proxy.version for proxy in proxies)}; {clients}")
+    print(f"cores     proxy on {options.proxy_cpu}, clients and backend on {options.load_cpu}")
+    print(f"load      {options.connections} connections of wrk, {options.rounds} rounds of {options.seconds} s, median of rounds")
     print(f"others    load average {os.getloadavg()[0]:.2f} at the start")
 
 
@@ -48,6 +58,7 @@ def row(workload, name, rounds):
     def mid(field):
         return median(getattr(one, field) for one in rounds)
 
+    counted = rounds[0].opened is not None
     return [
         workload,
         name,
@@ -57,22 +68,29 @@ def row(workload, name, rounds):
         f"{mid('cpu_us'):.1f}",
         f"{mid('core_busy') * 100:.0f} %",
         f"{mid('resident') / 2**20:.1f}",
-        f"{mid('opened'):.0f}",
+        f"{mid('opened'):.0f}" if counted else "-",
     ]
 
 
 def comparisons(results):
-    """Beside the peer whose median is the lower, and beside another build where there is one."""
+    return compared("CPU per request", results, lambda one: one.cpu_us)
+
+
+def compared(what, results, cost):
+    """Beside the peer whose median is the lowest, and beside another build where there is one."""
+    if "tillgate" not in results:
+        return
     peers = [name for name in results if name not in ("tillgate", "before")]
-    best = min(peers, key=lambda name: median(one.cpu_us for one in results[name]))
-    yield f"CPU per request: tillgate costs {ratio(results, best)} {best}, the better of the two"
+    if peers:
+        best = min(peers, key=lambda name: median(map(cost, results[name])))
+        yield f"{what}: tillgate costs {ratio(results, best, cost)} {best}, the best of the peers"
     if "before" in results:
-        yield f"CPU per request: tillgate costs {ratio(results, 'before')} the other build"
+        yield f"{what}: tillgate costs {ratio(results, 'before', cost)} the other build"
 
 
-def ratio(results, other):
+def ratio(results, other, cost):
     """Round by round: what slows a whole round cancels out."""
-    ratios = [ours.cpu_us / theirs.cpu_us for ours, theirs in zip(results["tillgate"], results[other])]
+    ratios = [cost(ours) / cost(theirs) for ours, theirs in zip(results["tillgate"], results[other])]
     return f"{median(ratios):.2f} x ({min(ratios):.2f} to {max(ratios):.2f} over the rounds)"
 
 
@@ -82,3 +100,17 @@ def warnings(results):
         if disturbed:
             worst = max(one.others for one in rounds)
             yield f"{name}: others used the proxy's core in {disturbed} of {len(rounds)} rounds, up to {worst * 100:.0f} %"
+
+
+def print_idle(workload, number, results):
+    print()
+    print_table([IDLE_HEADER, *(idle_row(workload, number, name, rounds) for name, rounds in results.items())], names=2)
+    print()
+    for comparison in compared(f"memory with {number} connections", results, lambda one: one.full):
+        print(comparison)
+
+
+def idle_row(workload, number, name, rounds):
+    empty, full = (median(getattr(one, field) for one in rounds) for field in ("empty", "full"))
+    each = median(one.full - one.empty for one in rounds) / number
+    return [workload, name, f"{empty / 2**20:.1f}", f"{full / 2**20:.1f}", f"{each / 1024:.2f}"]

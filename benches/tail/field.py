@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+import machine
 import processes
-from machine import find, first_line, target
+from machine import envoy_version, find, first_line, venv
 
-# Made by `scripts/install-deps.sh bench-tail`: what Debian does not have, or has only in old versions.
-VENV = target() / "peers-venv"
+VENV = venv()
 
 
 # With --retries: at most two more tries, each with another endpoint and for 250 ms, after an error, no answer, or a 503.
@@ -101,11 +101,6 @@ def envoy():
     return Proxy("envoy", "LEAST_REQUEST", "envoy.yaml", words, envoy_version(binary))
 
 
-def envoy_version(binary):
-    """PATH  version: COMMIT/VERSION/Clean/RELEASE/BoringSSL, after an empty line in some releases."""
-    return first_line(binary, "--version").split("/")[-4]
-
-
 def traefik():
     binary = VENV / "bin/traefik"
     if not binary.is_file():
@@ -121,9 +116,7 @@ def in_path(tool):
 
 
 def in_venv(name, pattern):
-    """The program itself: the scripts that the packages put before it would be another process to stop."""
-    found = sorted(VENV.glob(f"lib/python3*/site-packages/{pattern}"))
-    return found[0] if found else missing(name, VENV)
+    return machine.in_venv(pattern) or missing(name, VENV)
 
 
 def missing(name, place):

@@ -373,6 +373,8 @@ pub struct Route {
     pub max_body: Option<u64>,
     /// How its responses are compressed. `None`: not at all.
     pub compress: Option<Compress>,
+    /// Whether clients of HTTP/1.1 get what endpoints say in a 103 before their response. Default false.
+    pub early_hints: bool,
     /// What goes first under overload. Default normal.
     pub priority: Priority,
     /// The target of its p99, from request head to response head, 1 ms to 60 s. Default: none.

@@ -232,6 +232,7 @@ fn route_doc(route: &Route) -> Doc {
         ("max_body", route.max_body.map(|bytes| text(&show_size(bytes)))),
         ("mirror", serves.then(|| route.mirror.as_ref().map_or_else(|| text("off"), mirror::doc))),
         ("compress", serves.then(|| compress::doc(route.compress.as_ref()))),
+        ("early_hints", serves.then(|| text(if route.early_hints { "on" } else { "off" }))),
         ("fault", Some(route.fault.as_ref().map_or_else(|| text("off"), fault::doc))),
         ("priority", serves.then(|| text(route.priority.name()))),
         ("slo", serves.then(|| route.slo.map_or_else(|| text("off"), duration))),

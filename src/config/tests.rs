@@ -20,6 +20,7 @@ mod redirects;
 mod rendering;
 mod rewrites;
 mod steering;
+mod tls;
 mod upstream_tls;
 mod warnings;
 

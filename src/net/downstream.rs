@@ -5,15 +5,18 @@
 //! reason, and a closed connection is read out first so that the last answer is not lost to a reset.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::sleep;
 
 use super::timers::{Timer, Timers};
 use super::tls::Session;
@@ -21,6 +24,7 @@ use super::transport::Transport;
 use crate::policy::reason::Reason;
 
 mod head_scan;
+mod interim;
 mod introduction;
 mod library_answer;
 mod linger;
@@ -28,6 +32,7 @@ mod preface;
 
 pub use head_scan::Flaw;
 use head_scan::HeadScan;
+pub use interim::Interim;
 
 /// How long a connection that is to be closed, and has no request running, may still bring its last.
 const LAST_REQUEST_WAIT: Duration = Duration::from_secs(1);
@@ -76,6 +81,8 @@ pub struct Connection {
     linger: Cell<bool>,
     reset: Cell<bool>,
     refused: Cell<Option<Reason>>,
+    /// What the client is to be told before the response of the request that runs.
+    interim: RefCell<Option<Arc<Interim>>>,
     task: RefCell<Option<Waker>>,
 }
 
@@ -100,6 +107,7 @@ impl Connection {
             linger: Cell::new(false),
             reset: Cell::new(false),
             refused: Cell::new(None),
+            interim: RefCell::new(None),
             task: RefCell::new(None),
         };
         connection.wait_for_request();
@@ -231,6 +239,17 @@ impl Connection {
         self.closing.get() && (self.phase.get() == Phase::Busy || self.is_multiplexed())
     }
 
+    /// Ready when it has been asked to close, and has had the time for a last request: who has not even shaken hands by
+    /// then has none under way.
+    pub async fn given_up(&self) {
+        poll_fn(|cx| {
+            self.poll_closing(cx);
+            if self.is_closing() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        sleep(LAST_REQUEST_WAIT).await;
+    }
+
     /// Why its last head was refused below the request handler: malformed, too large, too slow.
     pub fn refused(&self) -> Option<Reason> {
         self.refused.get()
@@ -307,6 +326,8 @@ pub struct Socket {
     /// Read from the stream, and not yet by the HTTP library.
     ahead: Bytes,
     answer: Option<library_answer::Answer>,
+    /// Of an interim response that is being written.
+    interim: Bytes,
     linger: linger::Linger,
     write_blocked: bool,
 }
@@ -319,6 +340,7 @@ impl Socket {
             connection,
             ahead: Bytes::new(),
             answer: None,
+            interim: Bytes::new(),
             linger: linger::Linger::default(),
             write_blocked: false,
         }
@@ -408,6 +430,7 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_rest_of_interim(cx))?;
         if self.replace_answer(buf) {
             return Poll::Ready(Ok(buf.len()));
         }
@@ -423,6 +446,7 @@ impl AsyncWrite for Socket {
         if let [only] = bufs {
             return self.poll_write(cx, only);
         }
+        ready!(self.poll_rest_of_interim(cx))?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.write_outcome(cx, written)
     }
@@ -433,6 +457,7 @@ impl AsyncWrite for Socket {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_answer(cx))?;
+        ready!(self.poll_interim(cx))?;
         self.connection.written();
         Pin::new(&mut self.stream).poll_flush(cx)
     }

@@ -76,6 +76,33 @@ impl<'a> Iterator for Parts<'a> {
 mod tests {
     use super::*;
 
+    fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let content = parts.concat();
+        let length = u8::try_from(content.len()).expect("a short value");
+        [&[tag][..], if length < 128 { &[] } else { &[0x81] }, &[length], &content].concat()
+    }
+
+    /// As RFC 6960 section 4.2.1 has it, with parts that nobody here reads left empty.
+    fn response(status: u8, next_update: Option<&[u8]>) -> Vec<u8> {
+        let certificate = der(0x30, &[&der(0x30, &[]), &der(4, &[]), &der(4, &[]), &der(2, &[&[1, 2, 3]])]);
+        let next_update = next_update.map(|at| der(0xa0, &[&der(0x18, &[at])])).unwrap_or_default();
+        let this_update = der(0x18, &[b"20240101000000Z"]);
+        let single = der(0x30, &[&certificate, &der(0x80, &[]), &this_update, &next_update]);
+        let data = der(0x30, &[&der(0xa1, &[&der(0x30, &[])]), &this_update, &der(0x30, &[&single])]);
+        let basic = der(0x30, &[&data]);
+        let bytes = der(0x30, &[&der(6, &[&[0x2b]]), &der(4, &[&basic])]);
+        der(0x30, &[&der(10, &[&[status]]), &der(0xa0, &[&bytes])])
+    }
+
+    #[test]
+    fn a_response_says_of_which_certificate_it_speaks_and_until_when() {
+        let staple = |next_update| Staple::of(&response(0, next_update)).expect("a staple");
+        let dated = staple(Some(b"20240108000000Z"));
+        assert_eq!((dated.serial.as_slice(), dated.next_update), (&[1, 2, 3][..], Some(1_704_672_000)));
+        assert_eq!(staple(None).next_update, None);
+        assert_eq!(Staple::of(&response(3, None)), None, "try later");
+    }
+
     #[test]
     fn bytes_that_are_no_response_are_none() {
         for bytes in

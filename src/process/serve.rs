@@ -72,7 +72,10 @@ async fn secure(
     limits: &Limits,
     connection: &Connection,
 ) -> Result<Transport, Broken> {
-    let shaken = shake_hands(stream, &tls, limits.header_timeout).await?;
+    let shaken = tokio::select! {
+        shaken = shake_hands(stream, &tls, limits.header_timeout) => shaken?,
+        () = connection.given_up() => return Err("asked to close before the handshake was done".into()),
+    };
     connection.secured(shaken.session);
     Ok(shaken.transport)
 }

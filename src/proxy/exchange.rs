@@ -96,7 +96,11 @@ impl Exchange {
     pub fn open_log(&mut self, snapshot: &Snapshot, peer: IpAddr, parts: &Parts) -> IpAddr {
         let client = client_address(peer, &snapshot.trusted, &parts.headers);
         if snapshot.access_log.is_some() {
-            let entry = Entry::new(client, parts);
+            let mut entry = Entry::new(client, parts);
+            if let Some(session) = self.connection.session() {
+                entry.tls = Some(session.version);
+                entry.server_name.clone_from(&session.server_name);
+            }
             self.log = Some(Box::new(entry));
         }
         client

@@ -12,6 +12,7 @@ use super::answer::{self, Form, Refusal};
 use super::body::{Download, RequestBody, ResponseBody};
 use super::choose::Chosen;
 use super::compress;
+use super::early_hints;
 use super::exchange::Exchange;
 use super::fault;
 use super::mirror;
@@ -64,14 +65,18 @@ pub async fn handle(
         service.connection.reset_unless_written();
     }
     let mut told = Told::default();
-    let (maker, mut response) = match forward(&service, &mut exchange, flaw, request, &mut told).await {
-        Ok((response, lease)) => (Maker::Endpoint, pass_back(&service, response, lease, exchange).await),
+    let mut response = match forward(&service, &mut exchange, flaw, request, &mut told).await {
+        Ok((response, lease)) => pass_back(response, lease, exchange, &told).await,
         Err(refusal) => {
             admission::tell_when(refusal.reason, &mut service.worker.rng.borrow_mut(), &mut told);
-            (Maker::Tillgate, answer::refuse(refusal, form, exchange))
+            let mut response = answer::refuse(refusal, form, exchange);
+            told.edit(Maker::Tillgate, response.headers_mut());
+            response
         }
     };
-    told.apply(maker, response.headers_mut());
+    service.connection.close_interim();
+    told.apply(response.headers_mut());
+    response.headers_mut().entry(header::DATE).or_insert_with(|| service.worker.date());
     Ok(response)
 }
 
@@ -123,12 +128,14 @@ async fn forward(
     let endpoint = tries.begin(exchange)?;
     let body = body.read(service, exchange, &outgoing, route).await;
     cookies::forget(&mut parts.headers, &view.snapshot.own_cookies);
+    let interim = early_hints::open(service, route, &parts);
     rewrite(service, &view.snapshot, route, tries.upstream, endpoint, outgoing, &mut parts);
     exchange.tell_time_left(&mut parts.headers);
     exchange.log_request_id(&parts.headers);
     mirror::copy(service, &view, route, tries.hostless, &parts, &body);
     // Boxed, since each function on the way would have room for it.
-    let request = Box::new(Request::from_parts(parts, body));
+    let mut request = Box::new(Request::from_parts(parts, body));
+    early_hints::listen(interim, &mut request);
     let (response, lease) = tries.send(exchange, request).await?;
     refuse_switch(&response)?;
     chosen.tell(service, tries.tried, told);
@@ -186,14 +193,14 @@ fn refuse_switch(response: &Response<Incoming>) -> Result<(), Refusal> {
 
 /// Makes the endpoint's response the one the client gets.
 async fn pass_back(
-    service: &Service,
     response: Response<Incoming>,
     lease: Lease<RequestBody>,
     mut exchange: Box<Exchange>,
+    told: &Told,
 ) -> Response<ResponseBody> {
     let (mut parts, incoming) = response.into_parts();
     prepare_response(&mut parts.headers);
-    parts.headers.entry(header::DATE).or_insert_with(|| service.worker.date());
+    told.edit(Maker::Endpoint, &mut parts.headers);
     parts.version = Version::HTTP_11;
     let asked = exchange.asked.take();
     let download = Download::new(incoming, lease, exchange).prefetch().await;

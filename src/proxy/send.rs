@@ -109,6 +109,9 @@ pub async fn request_body(
     if !outgoing.expects_continue {
         // Reading a body tells the client to go on: not before an endpoint takes it.
         upload.prefetch().await;
+        if exchange.is_grpc() && route.retry.is_some_and(|retry| retry.max_body > 0) {
+            upload.look_for_end().await;
+        }
     }
     RequestBody::Upload(upload)
 }

@@ -58,14 +58,17 @@ impl Told {
         self.lines.push((name, value));
     }
 
-    /// Does everything to an answer, the route's own edits first. What was set replaces what is there, save cookies and
-    /// limits, which are added.
-    pub fn apply(self, maker: Maker, headers: &mut HeaderMap) {
-        match (self.edits, maker) {
+    /// Does the route's own edits to an answer, before anything else is done to it: what Tillgate says beside is kept.
+    pub fn edit(&self, maker: Maker, headers: &mut HeaderMap) {
+        match (&self.edits, maker) {
             (None, _) => {}
-            (Some(edits), Maker::Endpoint) => header_edits::apply(&edits, headers),
-            (Some(edits), Maker::Tillgate) => header_edits::apply_to_own(&edits, headers),
+            (Some(edits), Maker::Endpoint) => header_edits::apply(edits, headers),
+            (Some(edits), Maker::Tillgate) => header_edits::apply_to_own(edits, headers),
         }
+    }
+
+    /// Adds everything to an answer. What was set replaces what is there, save cookies and limits, which are added.
+    pub fn apply(self, headers: &mut HeaderMap) {
         if let Some(readers) = self.readers {
             readers.apply(headers);
         }
@@ -111,7 +114,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, HeaderValue::from_static("9"));
         headers.insert(SET_COOKIE, HeaderValue::from_static("a=1"));
-        told.apply(Maker::Endpoint, &mut headers);
+        told.apply(&mut headers);
         assert_eq!(headers.get_all(RETRY_AFTER).iter().collect::<Vec<_>>(), ["2"]);
         assert_eq!(headers.get_all(SET_COOKIE).iter().collect::<Vec<_>>(), ["a=1", "b=2"]);
     }

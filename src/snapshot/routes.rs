@@ -42,6 +42,7 @@ pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Opti
             hedge: route.hedge.map(|policy| hedged(policy, carried)),
             max_body: route.max_body.unwrap_or(u64::MAX),
             compress: Compress::build(route, carried),
+            early_hints: route.early_hints,
             priority: route.priority,
             slo: route.slo,
         }

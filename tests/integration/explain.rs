@@ -1,5 +1,6 @@
 //! `tillgate explain`: what it says is what a running proxy does.
 
+mod answers;
 mod availability;
 mod hashing;
 mod process;
@@ -134,6 +135,7 @@ fn a_request_that_no_route_takes_is_told_what_the_nearest_ones_need() {
     let route = "none takes it\n\
                  products needs method GET or HEAD (path_prefix /products fits)\n\
                  payments needs path_prefix /payments\n\
+                 old-products needs path_prefix /shop/products\n\
                  orders needs path_prefix /orders";
     assert_eq!(said.part("route"), route);
     assert!(said.part("answer").starts_with("404 Not Found by Tillgate itself: no_route"), "{}", said.out);

@@ -110,6 +110,26 @@ fn what_tillgate_tells_a_client_itself_comes_after_the_route_s_edits() {
 }
 
 #[test]
+fn an_answer_that_is_compressed_is_edited_first() {
+    let body = "tillgate ".repeat(1000);
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nvary: Cookie\r\n";
+    let origin = Origin::answering(format!("{head}content-length: {}\r\n\r\n{body}", body.len()));
+    let edits = "compress: {}, response_headers: { remove: [Vary], set: { ETag: '\"v1\"' } }";
+    let request = "GET / HTTP/1.1\r\nhost: shop.example\r\naccept-encoding: gzip\r\n\r\n";
+    let answer = with(&origin, edits).exchange(request);
+    assert_eq!(answer.header("content-encoding"), Some("gzip"), "{}", answer.head);
+    assert_eq!(answer.header("vary").map(str::to_ascii_lowercase).as_deref(), Some("accept-encoding"));
+    assert_eq!(answer.header("etag"), Some("W/\"v1\""));
+    let plain = with(
+        &origin,
+        &edits
+            .replace("remove: [Vary]", "set: { Cache-Control: no-transform }")
+            .replace(", set: { ETag: '\"v1\"' }", ""),
+    );
+    assert_eq!(plain.exchange(request).header("content-encoding"), None);
+}
+
+#[test]
 fn what_is_said_of_caching_goes_through_as_it_is() {
     let head = "HTTP/1.1 304 Not Modified\r\netag: \"v1\"\r\ncache-control: public, max-age=60\r\nage: 7\r\n\
                 expires: Wed, 21 Oct 2026 07:28:00 GMT\r\nvary: Accept-Encoding\r\nlast-modified: Wed, 21 Oct 2015 07:28:00 GMT\r\n\r\n";

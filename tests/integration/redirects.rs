@@ -120,6 +120,7 @@ fn a_redirect_says_that_tillgate_made_it_and_no_more() {
     for absent in ["x-tillgate-upstream-sent", "cache-control", "connection"] {
         assert_eq!(answer.header(absent), None, "{absent}");
     }
+    assert!(answer.header("date").is_some(), "so that a cache knows how old it is");
     assert_eq!(answer.text(), "This is found at the place that Location names. (redirect)\n");
 }
 

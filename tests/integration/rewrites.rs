@@ -17,7 +17,7 @@ fn asked(matches: &str, rewrite: &str, target: &str) -> String {
 
 fn forwarded(origin: &Origin, proxy: &Proxy, request: &str) -> Message {
     assert_eq!(proxy.exchange(request).status(), 200);
-    origin.request()
+    origin.requests().pop().expect("a request")
 }
 
 #[test]

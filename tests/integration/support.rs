@@ -5,28 +5,39 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+mod asker;
+mod certificates;
 mod client;
 mod dead;
 mod fifo;
 mod gate;
 mod grpc;
+mod issuer;
 mod message;
 mod metrics;
+mod openssl;
 mod origin;
+pub mod peer;
 mod program;
 mod proxy;
+mod shop;
 mod yaml;
 
+pub use asker::{Asked, ask2};
+pub use certificates::Authority;
 pub use client::Client;
 pub use dead::{Blackhole, Refuser};
 pub use fifo::Fifo;
 pub use gate::Gate;
-pub use grpc::{Calls, Echo, calling};
+pub use grpc::{Calls, Echo, ask_patiently, calling};
+pub use issuer::Issuer;
 pub use message::Message;
 pub use metrics::Metrics;
+pub use openssl::{Openssl, shake_hands};
 pub use origin::{Origin, Visit};
 pub use program::Program;
 pub use proxy::{Proxy, ask_admin, replace};
+pub use shop::{LARGE, Shop, http1_shop};
 pub use yaml::{Yaml, endpoints};
 
 /// No test waits for anything longer than this.

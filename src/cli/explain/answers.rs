@@ -4,7 +4,7 @@ use http::header::ORIGIN;
 use http::{HeaderName, HeaderValue};
 
 use super::report::Report;
-use crate::config::Route;
+use crate::config::{Route, Secret};
 use crate::policy::cors::{Cors, Found};
 use crate::policy::reason::Reason;
 use crate::policy::redirect::Redirect;
@@ -53,6 +53,10 @@ pub(super) fn edits(route: &Route, report: &mut Report) {
     }
 }
 
-fn shown(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes()).into_owned()
+/// A header's value, unless the config calls it a secret by its name.
+pub(super) fn shown(value: &HeaderValue) -> String {
+    match value.is_sensitive() {
+        true => Secret::SHOWN.to_owned(),
+        false => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+    }
 }

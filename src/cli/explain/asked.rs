@@ -38,26 +38,36 @@ impl Asked {
         format!("{} {}", self.parts.method, self.url)
     }
 
-    /// How the client speaks, as far as its address tells.
-    pub(super) fn scheme(&self) -> Scheme {
-        if self.url.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http }
-    }
-
     /// Which listeners take it, as far as its address tells. All listeners have the same routes.
     pub(super) fn listeners(&self, config: &Config) -> String {
         let all = config.listeners.iter();
         if self.url.host().is_none() {
             return format!("any: {}", listed(all));
         }
-        let secure = self.url.scheme_str() == Some("https");
-        let port = self.url.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let taking: Vec<_> =
-            all.clone().filter(|listener| !secure && self.may_take(listener, port)).collect();
-        match (taking.is_empty(), secure) {
-            (false, _) => listed(taking.into_iter()),
-            (true, true) => format!("none speaks TLS; behind something that does: {}", listed(all)),
-            (true, false) => format!("none at this address; what passes it on reaches: {}", listed(all)),
+        let secure = self.is_secure();
+        let taking: Vec<_> = self.taking(config).collect();
+        match taking.is_empty() {
+            false => listed(taking.into_iter()),
+            true if secure && all.clone().all(|listener| listener.tls.is_none()) => {
+                format!("none speaks TLS; behind something that does: {}", listed(all))
+            }
+            true => format!("none at this address; what passes it on reaches: {}", listed(all)),
         }
+    }
+
+    /// `https` where it reaches a listener with TLS, as its endpoint is told; something else may have taken TLS off before.
+    pub(super) fn scheme(&self, config: &Config) -> Scheme {
+        if self.is_secure() && self.taking(config).next().is_some() { Scheme::Https } else { Scheme::Http }
+    }
+
+    fn is_secure(&self) -> bool {
+        self.url.scheme_str() == Some("https")
+    }
+
+    fn taking<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = &'a Listener> {
+        let port = self.url.port_u16().unwrap_or(if self.is_secure() { 443 } else { 80 });
+        let speaks = |listener: &&Listener| listener.tls.is_some() == self.is_secure();
+        config.listeners.iter().filter(speaks).filter(move |listener| self.may_take(listener, port))
     }
 
     /// A name may have any address; which one it has here says nothing of where the client is.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderValue, header};
 
+use super::answers::shown;
 use super::asked::Asked;
 use super::report::Report;
 use crate::config::{Config, Route};
@@ -60,8 +61,8 @@ pub(super) fn headers(
         &ForwardContext {
             client: from,
             peer_trusted: TrustedProxies::new(&config.trusted_proxies).contains(from),
+            scheme: asked.scheme(config).name(),
             client_certificate: None,
-            scheme: asked.scheme().name(),
             host: host.as_ref(),
             request_id: &HeaderValue::from_static(REQUEST_ID),
         },
@@ -74,7 +75,7 @@ pub(super) fn headers(
     for (name, value) in
         after.iter().filter(|(name, _)| values(before, name.as_str()) != values(&after, name.as_str()))
     {
-        report.line(label, format!("set {name}: {}", String::from_utf8_lossy(value.as_bytes())));
+        report.line(label, format!("set {name}: {}", shown(value)));
         label = "";
     }
     for name in before.keys().filter(|name| !after.contains_key(*name)) {

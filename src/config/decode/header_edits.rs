@@ -129,6 +129,7 @@ fn is_secret(name: &str) -> bool {
 fn of_any(name: &str) -> Option<&'static str> {
     match name {
         "content-length" | "transfer-encoding" | "trailer" => Some("Tillgate frames every message itself"),
+        "content-encoding" => Some("it says how the body is coded, and no edit of it changes that"),
         "connection"
         | "keep-alive"
         | "proxy-connection"

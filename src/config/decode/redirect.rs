@@ -2,20 +2,20 @@
 
 use std::num::NonZeroU16;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use super::fields::Fields;
 use super::host::{self, Refusal, refusal};
 use super::rewrite;
-use super::value::{Context, Value};
-use crate::config::model::{HostPattern, PathPattern, Redirect, Route, RouteMatch, Scheme};
-use crate::config::node::Ordinal;
-use crate::config::problem::Severity;
-use crate::policy::redirect::{self, Place};
-use crate::policy::route::{Head, RouteTable};
+use super::value::Value;
+use crate::config::model::{Redirect, RouteMatch, Scheme};
+
+mod circles;
+
+pub(super) use circles::warn;
 
 /// Keys of a route that are about what an upstream does.
-const NEEDLESS: [&str; 13] = [
+const NEEDLESS: [&str; 14] = [
     "upstream",
     "split",
     "split_cookie",
@@ -26,13 +26,11 @@ const NEEDLESS: [&str; 13] = [
     "retry",
     "hedge",
     "max_body",
+    "compress",
     "mirror",
     "priority",
     "slo",
 ];
-
-/// So many redirects in a row are a circle.
-const MOST_HOPS: usize = 10;
 
 /// `Some(None)` where there is none. A route that has one has nothing else to do with its requests.
 pub(super) fn read(fields: &mut Fields<'_>, matches: Option<&RouteMatch>) -> Option<Option<Redirect>> {
@@ -97,78 +95,4 @@ fn host_alone(text: &str) -> Result<String, Refusal> {
 
 fn port(value: Value<'_>) -> Option<NonZeroU16> {
     value.whole(1..=65535).and_then(|port| u16::try_from(port).ok()).and_then(NonZeroU16::new)
-}
-
-/// Warns of routes that would send a client round in circles. A request of each is made up and followed.
-pub(super) fn warn(cx: &Context<'_>, routes: &[(Route, Ordinal)]) {
-    let compile = |route: &Route| {
-        let redirect = route.redirect.as_ref()?;
-        Some(redirect::Redirect::new(redirect, &route.matches.path))
-    };
-    let redirects: Vec<_> = routes.iter().map(|(route, _)| compile(route)).collect();
-    if redirects.iter().all(Option::is_none) {
-        return;
-    }
-    let table = RouteTable::new(routes.iter().map(|(route, _)| &route.matches));
-    for (index, (route, at)) in routes.iter().enumerate().filter(|(index, _)| redirects[*index].is_some()) {
-        if let Some(place) = circle(&table, routes, &redirects, index) {
-            let message = format!("route `{}` sends clients round in circles, by way of {place}", route.name);
-            let hint = "let it match less, or give that place a route of its own";
-            cx.report(*at, Severity::Warning, message, Some(hint.to_owned()));
-        }
-    }
-}
-
-/// Where a client is for the last time that begins at this route; `None` if it arrives somewhere.
-fn circle(
-    table: &RouteTable,
-    routes: &[(Route, Ordinal)],
-    redirects: &[Option<redirect::Redirect>],
-    first: usize,
-) -> Option<String> {
-    let mut at = first;
-    let mut place = sample(&routes[first].0.matches)?;
-    for _ in 0..MOST_HOPS {
-        let next = redirects[at].as_ref()?.place(&place).ok()?;
-        let RouteMatch { methods, headers, query: _, .. } = &routes[first].0.matches;
-        let headers = headers.iter().cloned().collect();
-        let head = Head {
-            scheme: next.scheme,
-            host: &next.host,
-            path: &next.path,
-            query: next.query,
-            method: methods.first().unwrap_or(&Method::GET),
-            headers: &headers,
-        };
-        at = table.find(&head)?;
-        place = Place {
-            host: next.host.into_owned().into(),
-            path: next.path.into_owned().into(),
-            scheme: next.scheme,
-            port: next.port,
-            query: None,
-        };
-    }
-    Some(place.to_string())
-}
-
-/// A request that the route takes; `None` where none can be made up.
-fn sample(matches: &RouteMatch) -> Option<Place<'static>> {
-    let host = match &matches.host {
-        None => "shop.example".to_owned(),
-        Some(HostPattern::Exact(host)) => host.clone(),
-        Some(HostPattern::Wildcard(domain)) => format!("shop.{domain}"),
-    };
-    let path = match &matches.path {
-        PathPattern::Any => "/".to_owned(),
-        PathPattern::Exact(path) | PathPattern::Prefix(path) => path.clone(),
-        PathPattern::Regex(_) => return None,
-    };
-    let other = matches.except.map(|except| match except {
-        Scheme::Http => Scheme::Https,
-        Scheme::Https => Scheme::Http,
-    });
-    let scheme = matches.scheme.or(other).unwrap_or(Scheme::Http);
-    // What a query or a header would have to be is not kept: a route that needs one is not followed far.
-    Some(Place { scheme, host: host.into(), port: None, path: path.into(), query: None })
 }

@@ -74,6 +74,7 @@ fn one(
         Some(value) => compress::read(value, compress),
         None => Some(compress.cloned()),
     };
+    let early_hints = fields.get("early_hints", Value::switch).unwrap_or(false);
     let priority = fields.get("priority", overload::priority).unwrap_or_default();
     let slo = fields.get("slo", overload::slo).flatten();
     fields.close();
@@ -96,6 +97,7 @@ fn one(
         hedge: hedge?,
         max_body,
         compress: compress?,
+        early_hints,
         priority,
         slo,
     })

@@ -40,16 +40,16 @@ fn certificates(value: Value<'_>) -> Option<Vec<Certificate>> {
     if items.len() > MOST {
         return value.refuse(format!("there are more than {MOST} certificates"));
     }
-    let mut found: Vec<Certificate> = Vec::with_capacity(items.len());
+    let (mut found, wanted) = (Vec::with_capacity(items.len()), items.len());
     for item in items {
-        match certificate(item)? {
-            twice if found.contains(&twice) => {
-                return item.refuse(format!("{} stands there already", twice.cert.display()));
+        match certificate(item) {
+            Some(twice) if found.contains(&twice) => {
+                item.refuse::<()>(format!("{} stands there already", twice.cert.display()));
             }
-            new => found.push(new),
+            new => found.extend(new),
         }
     }
-    Some(found)
+    (found.len() == wanted).then_some(found)
 }
 
 fn certificate(value: Value<'_>) -> Option<Certificate> {
@@ -96,7 +96,9 @@ pub(super) fn min_version(value: Value<'_>) -> Option<TlsVersion> {
     let found = value.version_text()?;
     let known = TlsVersion::ALL.into_iter().find(|version| version.name() == found);
     known.or_else(|| match found.as_str() {
-        "1.0" | "1.1" | "1" => value.refuse_hint(format!("TLS {found} is broken, and not spoken here"), hint),
+        // A number loses the zero.
+        "1.0" | "1" => value.refuse_hint("TLS 1.0 is broken, and not spoken here", hint),
+        "1.1" => value.refuse_hint("TLS 1.1 is broken, and not spoken here", hint),
         _ => value.refuse_hint("`min_version` must be one of 1.2, 1.3", hint),
     })
 }

@@ -276,6 +276,11 @@ impl<'a> Value<'a> {
         matches!(&self.node.data, Data::Text(text) if text == "off")
     }
 
+    /// `on` or `off`.
+    pub(super) fn switch(self) -> Option<bool> {
+        self.one_of(&[("on", true), ("off", false)])
+    }
+
     /// True for the plain word `on`.
     pub(super) fn is_on(self) -> bool {
         matches!(&self.node.data, Data::Text(text) if text == "on")

@@ -34,6 +34,7 @@ fn what_is_printed_reads_back_to_the_same_config() {
     survives(&upstream("queue: { max_in_flight: 5, max_waiting: 0, timeout: 50ms }"));
     survives(&upstream("adaptive_concurrency: { min: 3, max: 30, tolerance_percent: 10 }"));
     survives(&upstream("").replace("[\"127.0.0.1:7001\"]", "[{ address: a:1, max_connections: 200 }]"));
+    survives(&route("early_hints: on"));
     survives(&route("priority: critical\nslo: 200ms"));
     survives(&route("strategy: p2c"));
     survives(&route("rate_limit: { key: client_ip, rate: 100/s, burst: 50 }"));

@@ -85,12 +85,12 @@ impl Session {
             _ => "1.2",
         };
         let server_name = library.server_name().map(Box::from);
-        Ok(Self { version, server_name, client: client(library, pki::now())? })
+        Ok(Self { version, server_name, client: identity(library, pki::now())? })
     }
 }
 
 /// The client's certificate. Who resumes is not asked for it again, so that it may have expired meanwhile.
-fn client(library: &ServerConnection, now: i64) -> io::Result<Option<ClientCertificate>> {
+pub(super) fn identity(library: &ServerConnection, now: i64) -> io::Result<Option<ClientCertificate>> {
     let Some(leaf) = library.peer_certificates().and_then(<[_]>::first) else { return Ok(None) };
     let client = ClientCertificate::of(leaf)
         .ok_or_else(|| io::Error::other("the client's certificate cannot be read"))?;

@@ -101,6 +101,16 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_client_s_certificate_is_known_however_it_is_spelled() {
+        for name in ["x-forwarded-client-cert", "x_forwarded_client_cert", "x-forwarded_client-cert"] {
+            assert!(is_client_certificate(name), "{name}");
+        }
+        for name in ["x-forwarded-client-certs", "x-forwarded-client", "y-forwarded-client-cert", "x"] {
+            assert!(!is_client_certificate(name), "{name}");
+        }
+    }
+
+    #[test]
     fn other_names_are_not() {
         let names = [
             "host",

@@ -73,42 +73,53 @@ impl Compressed {
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Next {
         loop {
-            if !self.rest.is_empty() {
-                if self.turn >= TURN {
-                    return self.yield_turn(cx);
-                }
-                match self.compress() {
-                    Ok(out) if out.is_empty() => continue,
-                    Ok(out) => return self.pass(out),
-                    Err(error) => return self.fail(cx, error),
-                }
-            }
-            match &mut self.stage {
-                Stage::Over => return Poll::Ready(None),
-                Stage::Trailers(trailers) => {
-                    let trailers = Frame::trailers(mem::take(trailers));
-                    self.finish();
-                    return Poll::Ready(Some(Ok(trailers)));
-                }
-                Stage::Before(..) | Stage::Streaming(..) | Stage::Broken => {}
-            }
-            match self.download.poll_next(cx) {
-                Poll::Pending => return self.pause(cx),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => self.take_in(data),
-                    Err(frame) => return self.end(cx, frame.into_trailers().ok()),
-                },
-                Poll::Ready(None) => return self.end(cx, None),
+            let next = if self.rest.is_empty() { self.ask(cx) } else { self.go_on(cx) };
+            if let Some(next) = next {
+                return next;
             }
         }
     }
 
-    fn take_in(&mut self, data: Bytes) {
+    /// Has the endpoint say more. `None` where it has.
+    fn ask(&mut self, cx: &mut Context<'_>) -> Option<Next> {
+        match &mut self.stage {
+            Stage::Over => return Some(Poll::Ready(None)),
+            Stage::Trailers(trailers) => {
+                let trailers = Frame::trailers(mem::take(trailers));
+                self.finish();
+                return Some(Poll::Ready(Some(Ok(trailers))));
+            }
+            Stage::Before(..) | Stage::Streaming(..) | Stage::Broken => {}
+        }
+        Some(match self.download.poll_next(cx) {
+            Poll::Pending => self.pause(cx),
+            Poll::Ready(None) => self.end(cx, None),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => return self.take_in(data),
+                Err(frame) => self.end(cx, frame.into_trailers().ok()),
+            },
+        })
+    }
+
+    /// Compresses some of what is here. `None` where nothing has come of it yet.
+    fn go_on(&mut self, cx: &Context<'_>) -> Option<Next> {
+        if self.turn >= TURN {
+            return Some(self.yield_turn(cx));
+        }
+        match self.compress() {
+            Ok(out) if out.is_empty() => None,
+            Ok(out) => Some(self.pass(out)),
+            Err(error) => Some(self.fail(cx, error)),
+        }
+    }
+
+    fn take_in(&mut self, data: Bytes) -> Option<Next> {
         self.place.bytes_in += data.len() as u64;
         // The endpoint is not idle, whether anything comes of it for the client or not.
         self.download.moved(0);
         self.rest = data;
+        None
     }
 
     /// Compresses the next slice of what there is.

@@ -91,6 +91,7 @@ impl Error for Failure {
 #[derive(Debug)]
 pub struct Upload {
     first: Option<Result<Frame<Bytes>, hyper::Error>>,
+    second: Option<Result<Frame<Bytes>, hyper::Error>>,
     incoming: Incoming,
     allowed: u64,
     pace: Pace,
@@ -109,13 +110,25 @@ impl Upload {
         connection.upload_started();
         let pace = Pace::new(pace);
         progress.patience.set(pace.patience());
-        Self { first: None, incoming, allowed, pace, progress, connection }
+        Self { first: None, second: None, incoming, allowed, pace, progress, connection }
     }
 
     /// Takes the first frame in if it is there already, so that head and body leave in one write.
     pub async fn prefetch(&mut self) {
         self.first = ready_soon(&mut self.incoming).await;
         self.progress.whole.set(self.is_whole());
+    }
+
+    /// Looks whether the first frame was all of it, where that has to be known to keep it: HTTP/2 may say so in a frame of its
+    /// own, which then is empty.
+    pub async fn look_for_end(&mut self) {
+        if self.first.is_some() && !self.is_whole() {
+            let is_empty = |frame: &Result<Frame<Bytes>, _>| {
+                frame.as_ref().is_ok_and(|frame| frame.data_ref().is_some_and(Bytes::is_empty))
+            };
+            self.second = ready_soon(&mut self.incoming).await.filter(|frame| !is_empty(frame));
+            self.progress.whole.set(self.is_whole());
+        }
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
@@ -132,11 +145,12 @@ impl Upload {
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        with_first(self.incoming.size_hint(), self.first.as_ref())
+        let rest = with_first(self.incoming.size_hint(), self.second.as_ref());
+        with_first(rest, self.first.as_ref())
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        let next = match self.first.take() {
+        let next = match self.first.take().or_else(|| self.second.take()) {
             None => Pin::new(&mut self.incoming).poll_frame(cx),
             first => Poll::Ready(first),
         };
@@ -179,7 +193,7 @@ impl Upload {
     /// The whole of it, if it came in one piece of up to `most` bytes and has not left.
     pub(super) fn kept(&self, most: u64) -> Option<Bytes> {
         let first = self.first.as_ref()?.as_ref().ok()?.data_ref()?;
-        let fits = self.is_whole() && first.len() as u64 <= most;
+        let fits = self.is_whole() && self.second.is_none() && first.len() as u64 <= most;
         fits.then(|| first.clone())
     }
 
@@ -189,7 +203,7 @@ impl Upload {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.first.is_none() && self.incoming.is_end_stream()
+        self.first.is_none() && self.second.is_none() && self.incoming.is_end_stream()
     }
 }
 

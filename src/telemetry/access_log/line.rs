@@ -33,6 +33,10 @@ pub struct Entry {
     pub user_agent: Option<HeaderValue>,
     /// Empty until the request has one.
     pub request_id: Option<HeaderValue>,
+    /// The version of TLS that it came in by, as in `1.3`.
+    pub tls: Option<&'static str>,
+    /// The host that was asked for in the handshake.
+    pub server_name: Option<Box<str>>,
     /// The route that took it.
     pub route: Option<Arc<str>>,
     /// Its upstream.
@@ -55,6 +59,8 @@ impl Entry {
             referer: get(header::REFERER),
             user_agent: get(header::USER_AGENT),
             request_id: None,
+            tls: None,
+            server_name: None,
             route: None,
             upstream: None,
             endpoint: None,
@@ -75,6 +81,8 @@ impl Entry {
             referer,
             user_agent,
             request_id,
+            tls: None,
+            server_name: None,
             route,
             upstream,
             endpoint,
@@ -103,6 +111,10 @@ struct Json<'a> {
     latency_ms: Option<f64>,
     duration_ms: f64,
     truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_name: Option<&'a str>,
     referer: Option<String>,
     user_agent: Option<String>,
 }
@@ -128,6 +140,8 @@ pub(super) fn write_json(out: &mut Vec<u8>, entry: &Entry, record: &Record) {
         latency_ms: record.latency.map(|latency| millis(latency.as_secs_f64())),
         duration_ms: millis(record.total.as_secs_f64()),
         truncated: record.truncated,
+        tls: entry.tls,
+        server_name: entry.server_name.as_deref(),
         referer: entry.referer.as_ref().map(text),
         user_agent: entry.user_agent.as_ref().map(text),
     };

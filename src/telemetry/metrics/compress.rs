@@ -15,7 +15,7 @@ pub(super) fn encode(snapshot: &Snapshot, out: &mut DescriptorEncoder<'_>) -> fm
     by_coding(snapshot, out, ("compressed_responses", help, None), |counts| &counts.responses)?;
     let help = "Bytes of response bodies before they were compressed";
     by_coding(snapshot, out, ("compression_in", help, Some(&Unit::Bytes)), |counts| &counts.bytes_in)?;
-    let help = "What came of them";
+    let help = "Bytes of response bodies after they were compressed";
     by_coding(snapshot, out, ("compression_out", help, Some(&Unit::Bytes)), |counts| &counts.bytes_out)?;
     let help = "Responses that were not compressed since as many were being compressed as may";
     let mut family = out.encode_descriptor("compression_busy", help, None, MetricType::Counter)?;

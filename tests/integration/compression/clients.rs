@@ -28,3 +28,20 @@ fn curl_reads_every_coding_over_both_protocols() {
         }
     }
 }
+
+#[test]
+fn curl_sees_that_a_response_broke_off_over_both_protocols() {
+    let origin = Origin::start(|visit| {
+        visit.request();
+        let whole = text("");
+        visit.send(&whole[..whole.len() - 1]);
+    });
+    let proxy = before(&origin, "on");
+    for protocol in ["--http1.1", "--http2-prior-knowledge"] {
+        let url = format!("http://{}/", proxy.web());
+        let ran =
+            Command::new("curl").args(["-sS", "--compressed", "--max-time", "20", protocol, &url]).output();
+        let ran = ran.expect("curl runs");
+        assert!(!ran.status.success() && ran.stdout != page(5000).as_bytes(), "{protocol}: {ran:?}");
+    }
+}

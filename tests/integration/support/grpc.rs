@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::HeaderMap;
 use http::uri::PathAndQuery;
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::TcpListenerStream;
@@ -293,4 +295,23 @@ pub fn calling<T>(test: impl Future<Output = T>) -> T {
 
 fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}
+
+/// One call by a client that says how long it waits, and waits longer, which tonic does not. What the head of the answer says.
+pub async fn ask_patiently(address: SocketAddr, message: &'static str, wait: &str) -> (u16, HeaderMap) {
+    let stream = TcpStream::connect(address).await.expect("a connection");
+    let (mut client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let request = http::Request::post(format!("http://{address}/shop.Echo/Unary"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-timeout", wait);
+    let (answer, mut body) = client.send_request(request.body(()).expect("a request"), false).expect("sent");
+    let mut framed = BytesMut::new();
+    framed.put_u8(0);
+    framed.put_u32(u32::try_from(message.len()).expect("short"));
+    framed.put_slice(message.as_bytes());
+    body.send_data(framed.freeze(), true).expect("sent");
+    let answer = answer.await.expect("an answer");
+    (answer.status().as_u16(), answer.headers().clone())
 }

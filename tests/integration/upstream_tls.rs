@@ -1,0 +1,208 @@
+//! TLS to endpoints: who is believed, what is shown, and what is said when it fails.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
+use serde_json::Value;
+
+use crate::support::{Issuer, OK, Origin, Proxy, Shop, Yaml, eventually};
+
+/// One worker before one endpoint, with this `tls`.
+fn shop(address: SocketAddr, tls: &str, more: &str) -> Yaml {
+    Yaml::new(&format!("endpoints: [\"{address}\"], tls: {tls}{more}")).workers(1)
+}
+
+/// As `{ ca, ... }`.
+fn trusting(issuer: &Issuer, more: &str) -> String {
+    format!("{{ ca: \"{}\"{more} }}", issuer.ca().display())
+}
+
+/// An endpoint that speaks HTTP/1 within TLS, one request a connection, and notes how each handshake went.
+fn http1(config: Arc<ServerConfig>) -> (SocketAddr, Arc<Mutex<Vec<HandshakeKind>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("an address");
+    let kinds = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&kinds);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = ServerConnection::new(Arc::clone(&config)).expect("a connection");
+            let mut stream = StreamOwned::new(connection, stream);
+            let mut request = Vec::new();
+            let mut bytes = [0; 4096];
+            while !request.ends_with(b"\r\n\r\n") {
+                match stream.read(&mut bytes) {
+                    Ok(count) if count > 0 => request.extend_from_slice(&bytes[..count]),
+                    _ => break,
+                }
+            }
+            if let Some(kind) = stream.conn.handshake_kind().filter(|_| !request.is_empty()) {
+                seen.lock().expect("kinds").push(kind);
+                drop(stream.write_all(OK));
+                stream.conn.send_close_notify();
+                drop(stream.flush());
+            }
+        }
+    });
+    (address, kinds)
+}
+
+#[test]
+fn an_endpoint_has_to_be_who_it_is_said_to_be() {
+    let (issuer, other) = (Issuer::new(), Issuer::new());
+    let named = ", server_name: orders.internal";
+    let cases = [
+        (issuer.server(&["orders.internal"], &[]), trusting(&issuer, named), ""),
+        (issuer.server(&["*.internal"], &[]), trusting(&issuer, named), ""),
+        (issuer.server(&["127.0.0.1"], &[]), trusting(&issuer, ""), ""),
+        (other.server(&["orders.internal"], &[]), "{ verify: false }".into(), ""),
+        (issuer.server(&["orders.internal"], &[]), trusting(&issuer, ""), "not valid for"),
+        (issuer.server(&["stock.internal"], &[]), trusting(&issuer, named), "not valid for"),
+        (issuer.expired_server(&["orders.internal"], &[]), trusting(&issuer, named), "expired"),
+        (other.server(&["orders.internal"], &[]), trusting(&issuer, named), "give the right one as `ca`"),
+        (other.server(&["orders.internal"], &[]), "{ server_name: orders.internal }".into(), "`ca`"),
+    ];
+    for (number, (server, tls, why)) in cases.into_iter().enumerate() {
+        let (address, _) = http1(server);
+        let check = ", health_check: { path: /, interval: 100ms, timeout: 100ms, fall: 1 }";
+        let checked = shop(address, &tls, check).start();
+        let answer = shop(address, &tls, "").start().client().post("/", "order");
+        if why.is_empty() {
+            assert_eq!(answer.text(), "ok", "case {number}: {answer:?}");
+            continue;
+        }
+        assert_eq!((answer.status(), answer.reason()), (502, "tls_failed"), "case {number}");
+        assert_eq!(answer.header("x-tillgate-upstream-sent"), Some("none"), "case {number}");
+        let error = |all: &[Value]| all[0]["health"]["last_error"].as_str().map(str::to_owned);
+        let all = checked.endpoints_when("shop", |all| error(all).is_some());
+        let said = error(&all).expect("an error");
+        assert!(said.contains(why), "case {number}: {said}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_asks_who_calls_is_shown_the_certificate() {
+    let issuer = Issuer::new();
+    let (address, _) = http1(issuer.asking_server(&["127.0.0.1"], &[]));
+    let pair = format!(", client_certificate: {}", issuer.pair());
+    assert_eq!(shop(address, &trusting(&issuer, &pair), "").start().get("/").text(), "ok");
+    let refused = shop(address, &trusting(&issuer, ""), ", connection: { max_idle: 0 }").start().get("/");
+    assert_eq!(refused.status(), 502, "{refused:?}");
+}
+
+#[test]
+fn what_is_spoken_is_agreed_on_within_tls() {
+    let issuer = Issuer::new();
+    for protocol in ["auto", "h2"] {
+        let two = Shop::with_tls(issuer.server(&["127.0.0.1"], &["h2", "http/1.1"]));
+        let more = format!(", protocol: {protocol}");
+        let proxy = shop(two.address(), &trusting(&issuer, ""), &more).start();
+        assert_eq!(proxy.client().post("/echo", "order").text(), "order");
+        assert_eq!(two.requests(), ["POST https://shop.example/echo; -; 5"]);
+    }
+    let (address, _) = http1(issuer.server(&["127.0.0.1"], &["http/1.1"]));
+    let proxy = shop(address, &trusting(&issuer, ""), ", protocol: auto").start();
+    let answers: Vec<String> = (0..3).map(|_| proxy.get("/").text()).collect();
+    assert_eq!(answers, ["ok"; 3]);
+    // One that does not say what it speaks does not speak HTTP/2.
+    for alpn in [&[][..], &["http/1.1"]] {
+        let (address, _) = http1(issuer.server(&["127.0.0.1"], alpn));
+        let answer = shop(address, &trusting(&issuer, ""), ", protocol: h2").start().get("/");
+        assert_eq!(answer.reason(), "tls_failed");
+    }
+}
+
+#[test]
+fn sessions_are_resumed() {
+    let issuer = Issuer::new();
+    for version in ["1.2", "1.3"] {
+        let (address, kinds) = http1(issuer.server(&["127.0.0.1"], &[]));
+        let tls = trusting(&issuer, &format!(", min_version: \"{version}\""));
+        let proxy = shop(address, &tls, ", connection: { max_idle: 0 }").start();
+        (0..3).for_each(|_| assert_eq!(proxy.get("/").text(), "ok"));
+        let kinds = kinds.lock().expect("kinds").clone();
+        assert_eq!(kinds.iter().filter(|kind| **kind == HandshakeKind::Resumed).count(), 2, "{kinds:?}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_speaks_no_tls_is_sent_nothing() {
+    let origin = Origin::answering(OK);
+    let answer = shop(origin.address(), "{ verify: false }", "").start().client().post("/", "order");
+    assert_eq!((answer.status(), answer.reason()), (502, "tls_failed"));
+    assert!(origin.requests().is_empty());
+}
+
+#[test]
+fn a_handshake_that_hangs_is_given_up_in_time() {
+    let origin = Origin::start(|visit| drop(visit.closes()));
+    let more = ", connection: { connect_timeout: 200ms }";
+    let answer = shop(origin.address(), "{ verify: false }", more).start().get("/");
+    assert_eq!((answer.status(), answer.reason()), (502, "connect_timeout"));
+}
+
+#[test]
+fn a_post_whose_handshake_fails_goes_to_another_endpoint() {
+    let (issuer, other) = (Issuer::new(), Issuer::new());
+    let (bad, _) = http1(other.server(&["127.0.0.1"], &[]));
+    let (good, _) = http1(issuer.server(&["127.0.0.1"], &[]));
+    let tls = trusting(&issuer, "");
+    let yaml = Yaml::new(&format!("strategy: round_robin, endpoints: [\"{bad}\", \"{good}\"], tls: {tls}"));
+    let proxy = yaml.workers(1).start();
+    for _ in 0..2 {
+        assert_eq!(proxy.client().post("/", "order").text(), "ok");
+    }
+}
+
+#[test]
+fn a_reload_reads_the_files_again() {
+    let (old, new) = (Issuer::new(), Issuer::new());
+    let (address, _) = http1(new.server(&["127.0.0.1"], &[]));
+    let yaml = shop(address, &trusting(&old, ""), "").to_string();
+    let proxy = Proxy::start(&yaml);
+    assert_eq!(proxy.get("/").reason(), "tls_failed");
+    fs::copy(new.ca(), old.ca()).expect("copy");
+    assert_eq!(proxy.reload(&yaml).status(), 200);
+    eventually("the new authority", || (proxy.get("/").status() == 200).then_some(()));
+}
+
+#[test]
+fn a_file_that_is_of_no_use_is_named_and_the_config_in_force_stays() {
+    let issuer = Issuer::new();
+    let (address, _) = http1(issuer.server(&["127.0.0.1"], &[]));
+    let good = shop(address, &trusting(&issuer, ""), "");
+    let proxy = good.start();
+    let missing = issuer.ca().with_file_name("missing.pem");
+    let empty = issuer.ca().with_file_name("empty.pem");
+    fs::write(&empty, "nothing").expect("write");
+    let stranger = Issuer::new();
+    let (mine, theirs) = (issuer.pair(), stranger.pair());
+    let key = theirs.split("key:").nth(1).expect("a key");
+    let mixed = format!("{}, key:{key}", mine.split(", key:").next().expect("a certificate"));
+    for (tls, words) in [
+        (format!("{{ ca: \"{}\" }}", missing.display()), "cannot read"),
+        (format!("{{ ca: \"{}\" }}", empty.display()), "has no certificate in PEM"),
+        (trusting(&issuer, &format!(", client_certificate: {mixed}")), "is not the key of"),
+    ] {
+        let refused = proxy.reload(&shop(address, &tls, "").to_string());
+        assert_eq!(refused.status(), 422);
+        let text = refused.text();
+        assert!(text.contains("upstream shop: tls: ") && text.contains(words), "{text}");
+        assert_eq!(proxy.get("/").text(), "ok");
+    }
+}
+
+#[test]
+fn who_is_believed_unseen_is_shown() {
+    let issuer = Issuer::new();
+    let (address, _) = http1(issuer.server(&["127.0.0.1"], &[]));
+    for (tls, verify) in [("{ verify: false }".to_owned(), false), (trusting(&issuer, ""), true)] {
+        let proxy = shop(address, &tls, "").start();
+        assert_eq!(proxy.admin_json("/api/v1/upstreams")["upstreams"][0]["tls"]["verify"], verify);
+        let line = format!("tillgate_upstream_tls_unverified{{upstream=\"shop\"}} {}", u8::from(!verify));
+        assert!(proxy.admin("GET", "/metrics").text().contains(&line), "{line}");
+    }
+}
