@@ -18,6 +18,7 @@ mod node;
 mod outlier;
 mod overload;
 mod problem;
+mod proxy_protocol;
 mod queue;
 mod rate_limit;
 mod redirect;

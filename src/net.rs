@@ -1,5 +1,6 @@
 //! Sockets: listening, accepted connections, and the pool of connections to endpoints. Knows nothing of routes.
 
+pub mod accepted;
 pub mod connect;
 pub mod downstream;
 mod fair;

@@ -24,6 +24,7 @@ pub mod overload;
 pub mod pace;
 pub mod path;
 mod percent;
+pub mod proxy_header;
 pub mod query;
 pub mod rate_limit;
 pub mod reason;

@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod control;
 pub mod descriptors;
 pub mod health;
+mod introduce;
 pub mod log;
 pub mod reload;
 mod serve;

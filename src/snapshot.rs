@@ -77,6 +77,8 @@ pub struct Snapshot {
     pub audience: Option<Audience>,
     /// The names of all cookies of our own, in order: no endpoint gets them, whichever upstream they are for.
     pub own_cookies: Box<[Box<str>]>,
+    /// Whether an upstream is told in PROXY headers which client connected to which address.
+    pub names_clients: bool,
 }
 
 /// What is done with the requests of one route.
@@ -181,6 +183,7 @@ pub fn build(
         access_log,
         audience: config.explain_header.clone().map(Audience::new),
         own_cookies: sticky::names(&config),
+        names_clients: config.upstreams.iter().any(config::Upstream::names_clients),
         config: Arc::new(config),
     })
 }

@@ -19,6 +19,7 @@ mod overlap;
 mod overload;
 mod path;
 mod process;
+mod proxy_protocol;
 mod queue;
 mod rate_limit;
 mod redirect;
@@ -59,11 +60,12 @@ fn file(root: Value<'_>) -> Option<Config> {
     process_wide(&mut fields, &mut config);
     let admin = fields.take("admin");
     config.admin = admin.map_or_else(|| Some(Admin::default()), process::admin).unwrap_or(Admin::Off);
-    let listeners = fields.require(
-        "listeners",
-        "add `listeners: { web: { address: \"127.0.0.1:8080\" } }`",
-        listener::all,
-    );
+    // Where they cannot be read, they are not also said to name nobody.
+    let trusts = !config.trusted_proxies.is_empty() || root.cx.has_errors();
+    let listeners =
+        fields.require("listeners", "add `listeners: { web: { address: \"127.0.0.1:8080\" } }`", |value| {
+            listener::all(value, trusts)
+        });
     let upstreams = fields.require(
         "upstreams",
         "add `upstreams: { shop: { endpoints: [\"127.0.0.1:7001\"] } }`",

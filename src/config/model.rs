@@ -23,6 +23,7 @@ pub use super::hedge::{After, Hedge, Percentile};
 pub use super::mirror::Mirror;
 pub use super::outlier::OutlierDetection;
 pub use super::overload::Priority;
+pub use super::proxy_protocol::{AcceptProxy, SendProxy};
 pub use super::queue::{AdaptiveConcurrency, Queue};
 pub use super::rate_limit::{Per, Rate, RateKey, RateLimit};
 pub use super::redirect::Redirect;
@@ -81,6 +82,8 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
     /// Bounds on what a client may hold.
     pub limits: Limits,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: AcceptProxy,
 }
 
 /// `listeners.*.limits`.
@@ -148,6 +151,11 @@ impl Upstream {
     /// The default of `panic_threshold_percent`: only where none is fit. In a pool of three, of which one is left, half
     /// would already send two thirds of the requests to endpoints that are known to fail.
     pub const PANIC_THRESHOLD: u8 = 1;
+
+    /// Whether connections to its endpoints begin with a PROXY header.
+    pub fn names_clients(&self) -> bool {
+        self.connection.proxy_protocol != SendProxy::Off
+    }
 }
 
 /// `strategy`, with what the strategy needs.
@@ -292,7 +300,7 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// `upstreams.*.connection`.
+/// `upstreams.*.connection`, and what else makes a connection what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
     /// To establish a connection, TLS with it, 1 ms to 24 h. Default 1 s.
@@ -308,6 +316,8 @@ pub struct Connection {
     pub ping_interval: Option<Duration>,
     /// How long it has for that, 100 ms to 1 h. Default 10 s.
     pub ping_timeout: Duration,
+    /// `upstreams.*.proxy_protocol`: whether they say in a PROXY header for which client they are made.
+    pub proxy_protocol: SendProxy,
 }
 
 impl Default for Connection {
@@ -319,6 +329,7 @@ impl Default for Connection {
             max_streams: 100,
             ping_interval: Some(Duration::from_secs(20)),
             ping_timeout: Duration::from_secs(10),
+            proxy_protocol: SendProxy::Off,
         }
     }
 }

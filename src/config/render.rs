@@ -132,13 +132,25 @@ fn listener_doc(listener: &Listener) -> Doc {
         ("header_timeout", duration(*header_timeout)),
         ("idle_timeout", duration(*idle_timeout)),
     ]);
-    map([("address", text(&listener.address)), ("tls", tls::doc(listener.tls.as_ref())), ("limits", limits)])
+    map([
+        ("address", text(&listener.address)),
+        ("tls", tls::doc(listener.tls.as_ref())),
+        ("limits", limits),
+        ("proxy_protocol", text(listener.proxy_protocol.name())),
+    ])
 }
 
 fn upstream_doc(upstream: &Upstream) -> Doc {
     let LeastResponse { quantile, window, min_samples, normalize } = upstream.least_response;
-    let Connection { connect_timeout, idle_timeout, max_idle, max_streams, ping_interval, ping_timeout } =
-        &upstream.connection;
+    let Connection {
+        connect_timeout,
+        idle_timeout,
+        max_idle,
+        max_streams,
+        ping_interval,
+        ping_timeout,
+        proxy_protocol,
+    } = &upstream.connection;
     let tuning = [
         ("quantile", Doc::Fraction(quantile)),
         ("window", duration(window)),
@@ -165,6 +177,7 @@ fn upstream_doc(upstream: &Upstream) -> Doc {
         ("protocol", Some(text(upstream.protocol.name()))),
         ("tls", Some(upstream_tls::doc(upstream.tls.as_ref()))),
         ("connection", Some(map(connection))),
+        ("proxy_protocol", Some(text(proxy_protocol.name()))),
         (
             "sticky",
             Some(upstream.sticky.as_ref().map_or_else(|| text("off"), |own| cookie::doc(own, "cookie"))),

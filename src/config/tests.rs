@@ -14,6 +14,7 @@ mod not_yet;
 mod outlier;
 mod overload;
 mod places;
+mod proxy_protocol;
 mod random;
 mod redirects;
 mod rendering;

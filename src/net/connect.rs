@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::uri::Scheme;
 use rustix::io::Errno;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
@@ -32,6 +32,8 @@ pub struct Target {
     pub protocol: Protocol,
     /// How it is encrypted, if it is.
     pub tls: Option<Tls>,
+    /// What stands before that, if anything: a PROXY header.
+    pub opening: Vec<u8>,
 }
 
 impl Target {
@@ -102,14 +104,26 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
 /// # Errors
 /// See [`ConnectError`].
 pub async fn open(target: &Target) -> Result<Stream, ConnectError> {
-    let stream = TcpStream::connect(target.address).await?;
-    stream.set_nodelay(true)?;
-    let stream = Fair::new(stream);
+    let stream = Fair::new(open_tcp(target).await?);
     match &target.tls {
         None => Ok(Stream { is_http2: target.protocol == Protocol::H2, bytes: Bytes::Plain(stream) }),
         // Boxed, as a handshake needs much room, and few requests need one.
         Some(tls) => Box::pin(open_tls(stream, tls, target.protocol)).await,
     }
+}
+
+/// Connects, and says who is there, where the endpoint wants to know.
+///
+/// # Errors
+/// What the operating system says of it.
+pub async fn open_tcp(target: &Target) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(target.address).await?;
+    stream.set_nodelay(true)?;
+    if !target.opening.is_empty() {
+        // A socket that is new has room for it.
+        stream.write_all(&target.opening).await?;
+    }
+    Ok(stream)
 }
 
 async fn open_tls(stream: Fair, tls: &Tls, protocol: Protocol) -> Result<Stream, ConnectError> {

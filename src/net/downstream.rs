@@ -25,6 +25,7 @@ use crate::policy::reason::Reason;
 
 mod head_scan;
 mod interim;
+mod introduction;
 mod library_answer;
 mod linger;
 mod preface;
@@ -62,10 +63,8 @@ pub struct Waits {
 /// One accepted connection, shared between its socket, its requests and the worker that may ask it to close.
 #[derive(Debug)]
 pub struct Connection {
-    /// The client's address as the socket has it.
-    pub peer: SocketAddr,
-    /// The address the client connected to.
-    pub local: SocketAddr,
+    peer: Cell<SocketAddr>,
+    local: Cell<SocketAddr>,
     session: OnceCell<Option<Box<Session>>>,
     waits: Waits,
     phase: Cell<Phase>,
@@ -91,9 +90,8 @@ impl Connection {
     /// A connection that waits for its first request.
     pub fn new(peer: SocketAddr, local: SocketAddr, waits: Waits, timers: &Rc<Timers>) -> Rc<Self> {
         let connection = Self {
-            // An IPv4 client of a dual-stack socket is an IPv4 client.
-            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
-            local,
+            peer: Cell::new(canonical(peer)),
+            local: Cell::new(local),
             session: OnceCell::new(),
             waits,
             phase: Cell::new(Phase::Busy),
@@ -114,6 +112,16 @@ impl Connection {
         };
         connection.wait_for_request();
         Rc::new(connection)
+    }
+
+    /// The client's address: as the socket has it, or the PROXY header of a peer that is believed.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer.get()
+    }
+
+    /// The address the client connected to, of the same source.
+    pub fn local(&self) -> SocketAddr {
+        self.local.get()
     }
 
     /// A request head is complete; its route decides from here how long things may take. Returns what is wrong with
@@ -266,8 +274,12 @@ impl Connection {
     fn wait_for_request(&self) {
         self.phase.set(Phase::Idle);
         self.scan.set(HeadScan::default());
-        let wait = if self.closing.get() { LAST_REQUEST_WAIT.min(self.waits.idle) } else { self.waits.idle };
-        self.read_timer.set(wait);
+        self.wait(self.waits.idle);
+    }
+
+    /// Waits for what may never come: for no longer than a moment where the connection is to close.
+    fn wait(&self, usual: Duration) {
+        self.read_timer.set(if self.closing.get() { LAST_REQUEST_WAIT.min(usual) } else { usual });
     }
 
     /// When a client that does not take what is written is given up.
@@ -299,6 +311,11 @@ impl Connection {
         self.refused.set(Some(reason));
         self.linger.set(true);
     }
+}
+
+/// An IPv4 client of a dual-stack socket is an IPv4 client.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// The socket of a [`Connection`], as the HTTP library reads and writes it.
@@ -459,6 +476,7 @@ impl AsyncWrite for Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::timers::TICK;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -494,6 +512,15 @@ mod tests {
         connection.upload_ended();
         assert_eq!(connection.phase.get(), Phase::Idle);
         assert_eq!(connection.request_started(), None);
+    }
+
+    #[test]
+    fn a_connection_that_is_to_close_waits_for_its_proxy_header_no_longer_than_for_a_request() {
+        let (connection, timers, start) = connection();
+        connection.close_gracefully();
+        connection.wait(HOUR);
+        timers.sweep(start + LAST_REQUEST_WAIT + TICK);
+        assert!(connection.read_timer.fired());
     }
 
     #[test]

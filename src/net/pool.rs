@@ -18,14 +18,17 @@ use hyper::client::conn::{TrySendError, http1 as library1};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
-use super::connect;
 pub use super::connect::{ConnectError, Target, is_out_of_sockets};
+use super::{connect, downstream};
 use crate::config::{Connection as Settings, Protocol};
 use crate::policy::forward::{to_http1, to_http2};
+use crate::policy::proxy_header::{self, Ends};
 
+mod by_client;
 mod http1;
 mod http2;
 
+use by_client::ByClient;
 use http1::Idle;
 use http2::{Shared, Stream};
 
@@ -49,6 +52,8 @@ pub struct Pool<B> {
     /// Whether the endpoint is known to speak HTTP/1 only.
     alone: Cell<bool>,
     complained: Cell<Option<Instant>>,
+    /// Those that say for which client they are, and serve nobody else. All of them, where it is there.
+    by_client: Option<Box<ByClient<B>>>,
 }
 
 /// A connection, or a stream of one, taken from a pool for one request.
@@ -149,16 +154,23 @@ where
 {
     /// No connections yet.
     pub fn new(target: Target, settings: Settings) -> Rc<Self> {
+        let by_client = ByClient::of(&settings).map(Box::new);
+        Rc::new(Self { by_client, ..Self::of_all(target, settings) })
+    }
+
+    /// Of connections that serve everybody, or of those of one client.
+    fn of_all(target: Target, settings: Settings) -> Self {
         let alone =
             target.protocol == Protocol::Http1 || (target.protocol == Protocol::Auto && target.tls.is_none());
-        Rc::new(Self {
+        Self {
             shared: Shared::new(settings.max_streams),
             target,
             settings,
             idle: Idle::default(),
             alone: Cell::new(alone),
             complained: Cell::new(None),
-        })
+            by_client: None,
+        }
     }
 
     /// Whether a pool made from these would be the same.
@@ -166,11 +178,23 @@ where
         self.target == *target && self.settings == *settings
     }
 
-    /// An unused connection, or a new one; or a stream.
+    /// An unused connection, or a new one; or a stream. For a request that came on this connection.
     ///
     /// # Errors
     /// See [`ConnectError`].
-    pub async fn lease(self: &Rc<Self>, now: Instant) -> Result<Lease<B>, ConnectError> {
+    pub async fn lease(
+        self: &Rc<Self>,
+        client: &Rc<downstream::Connection>,
+        now: Instant,
+    ) -> Result<Lease<B>, ConnectError> {
+        match &self.by_client {
+            None => self.lease_any(now).await,
+            // Boxed, so that it costs the others nothing.
+            Some(pools) => Box::pin(self.own_pool(pools, client).lease_any(now)).await,
+        }
+    }
+
+    async fn lease_any(self: &Rc<Self>, now: Instant) -> Result<Lease<B>, ConnectError> {
         if let Some(sender) = self.idle.reuse(now, self.settings.idle_timeout).await {
             return Ok(self.lend(Way::Alone(sender), true, false));
         }
@@ -187,17 +211,34 @@ where
     pub fn expire(&self, now: Instant) {
         self.idle.expire(now, self.settings.idle_timeout);
         self.shared.expire(now, self.settings.idle_timeout);
+        if let Some(pools) = &self.by_client {
+            pools.each(|pool| pool.expire(now));
+        }
     }
 
     /// Closes all that are unused.
     pub fn clear(&self) {
         self.idle.clear();
         self.shared.retire_all();
+        if let Some(pools) = &self.by_client {
+            pools.each(|pool| pool.clear());
+        }
     }
 
     /// Where it goes.
     pub fn address(&self) -> SocketAddr {
         self.target.address
+    }
+
+    /// The client's own.
+    fn own_pool(&self, pools: &ByClient<B>, client: &Rc<downstream::Connection>) -> Rc<Self> {
+        pools.get_or(client, || {
+            let ends = Ends { client: client.peer(), server: client.local() };
+            let opening = proxy_header::write(self.settings.proxy_protocol, Some(ends));
+            let max_idle = self.settings.max_idle.min(by_client::MOST_IDLE);
+            let settings = Settings { max_idle, ..self.settings.clone() };
+            Rc::new(Self::of_all(Target { opening, ..self.target.clone() }, settings))
+        })
     }
 
     fn lend(self: &Rc<Self>, way: Way<B>, reused: bool, waited: bool) -> Lease<B> {
@@ -325,11 +366,24 @@ mod tests {
     use http_body_util::{BodyExt, Full};
     use tokio::task::LocalSet;
 
+    use crate::net::downstream::Waits;
+    use crate::net::timers::Timers;
+
     use super::*;
 
     fn pool(listener: &TcpListener) -> Rc<Pool<Full<Bytes>>> {
         let address = listener.local_addr().expect("an address");
-        Pool::new(Target { address, protocol: Protocol::Http1, tls: None }, Settings::default())
+        Pool::new(
+            Target { address, protocol: Protocol::Http1, tls: None, opening: vec![] },
+            Settings::default(),
+        )
+    }
+
+    /// A client's connection.
+    fn client() -> Rc<downstream::Connection> {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let waits = Waits { idle: Duration::from_secs(1), header: Duration::from_secs(1) };
+        downstream::Connection::new(address, address, waits, &Timers::new(Instant::now()))
     }
 
     fn post() -> Box<Request<Full<Bytes>>> {
@@ -359,7 +413,7 @@ mod tests {
                 count + stream.read(&mut first).expect("the end")
             });
             let second = on_one_thread(async {
-                let mut lease = pool.lease(now).await.expect("a connection");
+                let mut lease = pool.lease(&client(), now).await.expect("a connection");
                 let answer = lease.send(post()).await.expect("an answer");
                 answer.into_body().collect().await.expect("no body");
                 lease.put_back(now);
@@ -367,7 +421,7 @@ mod tests {
                 closing.wait();
                 // The event loop sees the end now, but comes back here before it runs the connection's task.
                 tokio::task::yield_now().await;
-                let mut lease = pool.lease(now).await.expect("a connection");
+                let mut lease = pool.lease(&client(), now).await.expect("a connection");
                 assert!(lease.reused, "nobody has noticed yet");
                 lease.send(post()).await.expect_err("it is closed").unsent
             });
@@ -383,7 +437,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let pool = pool(&listener);
         let failed = on_one_thread(async {
-            let mut lease = pool.lease(Instant::now()).await.expect("a connection");
+            let mut lease = pool.lease(&client(), Instant::now()).await.expect("a connection");
             let Way::Alone(sender) = &mut lease.way else { panic!("not HTTP/1") };
             sender.ready().await.expect("ready");
             let (stream, _) = listener.accept().expect("a connection");

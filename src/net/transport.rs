@@ -8,21 +8,23 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::accepted::Accepted;
+
 /// What a client's bytes come through.
 #[derive(Debug)]
 pub enum Transport {
     /// Nothing.
-    Plain(TcpStream),
+    Plain(Accepted),
     /// TLS; boxed, since what it holds is large and plain connections are many.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Accepted>>),
 }
 
 impl Transport {
     /// The socket beneath.
     pub fn tcp(&self) -> &TcpStream {
         match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Plain(stream) => stream.tcp(),
+            Self::Tls(stream) => stream.get_ref().0.tcp(),
         }
     }
 

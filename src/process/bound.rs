@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use crate::config::{self, Limits};
+use crate::config::{self, AcceptProxy, Limits};
 use crate::net::listen;
 use crate::net::tls::Termination;
 use crate::policy::clients::{Clients, Counted, TooMany};
 use crate::policy::forward::TrustedProxies;
+use crate::policy::proxy_header::{self, Expect, Refusal};
 use crate::snapshot::Id;
 use crate::telemetry::metrics::Rejected;
 
@@ -31,6 +32,8 @@ pub struct Bound {
     pub limits: ArcSwap<Limits>,
     /// The TLS of connections accepted from now on; none where it speaks plain HTTP.
     pub tls: ArcSwapOption<Termination>,
+    /// Whether connections accepted from now on begin with a PROXY header.
+    pub proxy_protocol: ArcSwap<AcceptProxy>,
     /// Connections open now, over all workers.
     pub open: AtomicUsize,
     /// The connections of each client, since they are bounded.
@@ -39,6 +42,8 @@ pub struct Bound {
     full: AtomicU64,
     /// Closed unserved because their client had too many.
     over: AtomicU64,
+    /// Closed unserved for want of a good PROXY header, index by index [`Refusal::ALL`].
+    refused: [AtomicU64; Refusal::ALL.len()],
 }
 
 impl Bound {
@@ -58,11 +63,23 @@ impl Bound {
         Some(seat)
     }
 
+    /// Whether a connection of this peer begins with a PROXY header. `None` if it is of no use, which is counted.
+    pub fn expects(&self, peer: IpAddr, trusted: &TrustedProxies) -> Option<Expect> {
+        let expected = proxy_header::expect(**self.proxy_protocol.load(), || trusted.contains(peer));
+        expected.inspect_err(|refusal| self.refuse(*refusal)).ok()
+    }
+
+    /// Counts a connection that is closed for want of a good PROXY header.
+    pub fn refuse(&self, refusal: Refusal) {
+        self.refused[refusal.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Connections closed unserved so far.
     pub fn rejected(&self) -> Rejected {
         Rejected {
             by_listener: self.full.load(Ordering::Relaxed),
             by_client: self.over.load(Ordering::Relaxed),
+            by_proxy_header: self.refused.each_ref().map(|count| count.load(Ordering::Relaxed)),
         }
     }
 
@@ -103,6 +120,20 @@ pub struct Seat {
     bound: Arc<Bound>,
     /// Its place among those of its client, where these are bounded.
     counted: Option<Counted>,
+}
+
+impl Seat {
+    /// The connection is another client's than its peer: counts it there. Whether that may have it.
+    pub fn pass_to(&mut self, client: IpAddr, trusted: &TrustedProxies) -> bool {
+        let Some(most) = self.bound.limits.load().max_connections_per_client else { return true };
+        let counted = self.bound.count(client, most, trusted);
+        counted.map(|counted| self.counted = counted).is_ok()
+    }
+
+    /// Whose place it is.
+    pub fn bound(&self) -> &Bound {
+        &self.bound
+    }
 }
 
 impl Drop for Seat {
@@ -167,11 +198,14 @@ pub fn plan(
     Ok(Change { next, opened, closed })
 }
 
-/// The names and limits of a config take effect on listeners that stay open.
+/// The names, limits and PROXY headers of a config take effect on listeners that stay open.
 pub fn retune(listeners: &[config::Listener], open: &[Arc<Bound>]) {
     for (config, bound) in listeners.iter().zip(open) {
         if **bound.limits.load() != config.limits {
             bound.limit(&config.limits);
+        }
+        if **bound.proxy_protocol.load() != config.proxy_protocol {
+            bound.proxy_protocol.store(Arc::new(config.proxy_protocol));
         }
         if **bound.name.load() != config.name {
             bound.name.store(Arc::new(config.name.clone()));
@@ -198,10 +232,12 @@ fn bind(config: &config::Listener, open: &[Arc<Bound>], workers: usize) -> Resul
         address,
         limits: ArcSwap::from_pointee(config.limits.clone()),
         tls: ArcSwapOption::empty(),
+        proxy_protocol: ArcSwap::from_pointee(config.proxy_protocol),
         open: AtomicUsize::new(0),
         clients: ArcSwapOption::empty(),
         full: AtomicU64::new(0),
         over: AtomicU64::new(0),
+        refused: [const { AtomicU64::new(0) }; Refusal::ALL.len()],
     };
     bound.limit(&config.limits);
     Ok(Opened { bound: Arc::new(bound), sockets })

@@ -13,10 +13,10 @@ use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 
 use crate::config::Limits;
+use crate::net::accepted::Accepted;
 use crate::net::downstream::{Connection, Socket};
 use crate::net::tls::{Termination, shake_hands};
 use crate::net::transport::Transport;
@@ -33,19 +33,19 @@ type Broken = Box<dyn Error + Send + Sync>;
 /// Serves one connection to its end.
 pub(super) async fn serve(
     service: Service,
-    stream: TcpStream,
+    stream: Accepted,
     tls: Option<Arc<Termination>>,
     limits: &Limits,
 ) {
     let connection = Rc::clone(&service.connection);
     if let Err(error) = speak(Rc::new(service), stream, tls, limits).await {
-        tracing::debug!(peer = %connection.peer, %error, "connection ended early");
+        tracing::debug!(peer = %connection.peer(), %error, "connection ended early");
     }
 }
 
 async fn speak(
     service: Rc<Service>,
-    stream: TcpStream,
+    stream: Accepted,
     tls: Option<Arc<Termination>>,
     limits: &Limits,
 ) -> Result<(), Broken> {
@@ -67,7 +67,7 @@ async fn speak(
 }
 
 async fn secure(
-    stream: TcpStream,
+    stream: Accepted,
     tls: Arc<Termination>,
     limits: &Limits,
     connection: &Connection,

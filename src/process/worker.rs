@@ -17,7 +17,9 @@ use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::bound::{Bound, Seat};
+use super::introduce::introduce;
 use super::serve::serve;
+use crate::net::accepted::Accepted;
 use crate::net::downstream::{Connection, Waits};
 use crate::net::timers::TICK;
 use crate::proxy::handle::Service;
@@ -225,11 +227,14 @@ impl Floor {
         stream: TcpStream,
         peer: SocketAddr,
     ) -> Option<Rc<Connection>> {
-        let seat = bound.admit(peer.ip(), &self.worker.view().snapshot.trusted)?;
+        let view = self.worker.view();
+        let expect = bound.expects(peer.ip(), &view.snapshot.trusted)?;
+        let seat = bound.admit(peer.ip(), &view.snapshot.trusted)?;
         let limits = bound.limits.load();
         let waits = Waits { idle: limits.idle_timeout, header: limits.header_timeout };
         stream.set_nodelay(true).ok()?;
-        let connection = Connection::new(peer, bound.address, waits, &self.worker.timers);
+        let local = local(&stream, bound.address, view.snapshot.names_clients);
+        let connection = Connection::new(peer, local, waits, &self.worker.timers);
         let key = self.connections.borrow_mut().insert((bound.id, Rc::clone(&connection)));
         let tls = bound.tls.load_full();
         let service = Service {
@@ -238,10 +243,13 @@ impl Floor {
             listener: bound.id,
             scheme: if tls.is_some() { "https" } else { "http" },
         };
-        let guest = Guest { floor: Rc::clone(self), key, _seat: seat };
+        let mut guest = Guest { floor: Rc::clone(self), key, seat };
         let limits = Arc::clone(&limits);
+        let mut stream = Accepted::from(stream);
         spawn_local(async move {
-            serve(service, stream, tls, &limits).await;
+            if introduce(&service, &mut guest.seat, &mut stream, expect).await {
+                serve(service, stream, tls, &limits).await;
+            }
             drop(guest);
         });
         Some(connection)
@@ -252,6 +260,15 @@ impl Floor {
         while self.accepting.get() > 0 || !self.connections.borrow().is_empty() {
             self.emptied.notified().await;
         }
+    }
+}
+
+/// Which address a client connected to. Asked of the system only where the listener's own does not say it, and somebody is
+/// to be told.
+fn local(stream: &TcpStream, bound: SocketAddr, is_told: bool) -> SocketAddr {
+    match is_told && bound.ip().is_unspecified() {
+        true => stream.local_addr().unwrap_or(bound),
+        false => bound,
     }
 }
 
@@ -280,7 +297,7 @@ async fn stop_order(inbox: &mut mpsc::Receiver<Order>) {
 struct Guest {
     floor: Rc<Floor>,
     key: usize,
-    _seat: Seat,
+    seat: Seat,
 }
 
 impl Drop for Guest {
@@ -288,7 +305,7 @@ impl Drop for Guest {
         let mut connections = self.floor.connections.borrow_mut();
         let (listener, connection) = connections.remove(self.key);
         if let Some(reason) = connection.refused() {
-            self.floor.worker.recorder.head_refused(listener, connection.peer.ip(), reason);
+            self.floor.worker.recorder.head_refused(listener, connection.peer().ip(), reason);
         }
         if connections.is_empty() {
             self.floor.emptied.notify_one();

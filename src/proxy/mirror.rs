@@ -26,6 +26,7 @@ use super::exchange::outcome_of;
 use super::handle::Service;
 use super::rewrite::endpoint_host;
 use super::view::{UpstreamView, View, Worker};
+use crate::net::downstream::Connection;
 use crate::net::pool::{ConnectError, Lease, Pool};
 use crate::policy::availability::Access;
 use crate::policy::balance::Hint;
@@ -60,8 +61,14 @@ pub fn copy(
         return;
     };
     let Some(place) = mirror.place() else { return };
-    let copy =
-        Copy { worker: Rc::clone(worker), view: Rc::clone(view), route: route.id.number(), hostless, place };
+    let copy = Copy {
+        worker: Rc::clone(worker),
+        client: Rc::clone(&service.connection),
+        view: Rc::clone(view),
+        route: route.id.number(),
+        hostless,
+        place,
+    };
     tokio::task::spawn_local(copy.run(request(parts, bytes)));
 }
 
@@ -89,6 +96,8 @@ enum Unanswered {
 /// One copy under way.
 struct Copy {
     worker: Rc<Worker>,
+    /// On which its request came.
+    client: Rc<Connection>,
     view: Rc<View>,
     route: u32,
     hostless: bool,
@@ -183,7 +192,7 @@ impl<'a> Asked<'a> {
     ) -> Option<(Response<Incoming>, Lease<RequestBody>)> {
         let mut request = Box::new(request);
         loop {
-            let mut lease = match pool.lease(self.copy.worker.timers.now()).await {
+            let mut lease = match pool.lease(&self.copy.client, self.copy.worker.timers.now()).await {
                 Ok(lease) => lease,
                 Err(ConnectError::OutOfSockets(_)) => {
                     self.end(Outcome::Neutral, Sign::None, None);

@@ -23,7 +23,7 @@ pub fn rewrite(
     parts: &mut Parts,
 ) {
     let host = outgoing.host.unwrap_or_else(|| endpoint_host(upstream, endpoint));
-    let peer = service.connection.peer.ip();
+    let peer = service.connection.peer().ip();
     let context = ForwardContext {
         client: peer,
         peer_trusted: snapshot.trusted.contains(peer),

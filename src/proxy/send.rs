@@ -138,11 +138,12 @@ pub async fn send(
     mut request: Box<Request<RequestBody>>,
 ) -> Result<(Response<Incoming>, Lease<RequestBody>), Failed> {
     loop {
-        let mut lease = match exchange.within(pool.lease(service.worker.timers.now())).await {
-            Ok(Ok(lease)) => lease,
-            Ok(Err(error)) => return Err(Failed::unsent(no_connection(service, &error), request)),
-            Err(expired) => return Err(Failed::unsent(no_connection_in_time(expired), request)),
-        };
+        let mut lease =
+            match exchange.within(pool.lease(&service.connection, service.worker.timers.now())).await {
+                Ok(Ok(lease)) => lease,
+                Ok(Err(error)) => return Err(Failed::unsent(no_connection(service, &error), request)),
+                Err(expired) => return Err(Failed::unsent(no_connection_in_time(expired), request)),
+            };
         if lease.waited {
             exchange.connected();
         }

@@ -19,6 +19,7 @@ use crate::policy::availability::{self, Access, Member};
 use crate::policy::balance::Balancer;
 use crate::policy::endpoint::{Candidate, EndpointState};
 use crate::policy::hedge::{Load, Members};
+use crate::policy::proxy_header;
 use crate::policy::retry::Budget;
 use crate::policy::score::Settings;
 
@@ -68,6 +69,8 @@ impl Upstream {
             address: endpoint.address,
             protocol: self.config.protocol,
             tls: tls.map(|(shared, name)| Tls::new(shared, name)),
+            // Nobody's, as it is for checks; the pool knows for whom it connects.
+            opening: proxy_header::write(self.connection().proxy_protocol, None),
         }
     }
 

@@ -31,6 +31,7 @@ mod load;
 mod mirror;
 mod out_of_sockets;
 mod outliers;
+mod proxy_protocol;
 mod rate_limits;
 mod redirects;
 mod reload;

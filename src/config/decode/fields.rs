@@ -67,13 +67,6 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A key of which only the value that means "not used" is there yet.
-    pub(super) fn not_yet_unless(&mut self, key: &'static str, is_unused: impl FnOnce(Value<'a>) -> bool) {
-        if let Some(value) = self.take(key).filter(|value| !is_unused(*value)) {
-            refuse_key(value, format!("`{key}` is not supported yet"), None);
-        }
-    }
-
     /// Refuses every key that nobody asked for.
     pub(super) fn close(self) {
         for entry in &self.entries {

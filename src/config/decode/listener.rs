@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fields::{Fields, entries};
 use super::value::Value;
-use super::{address, check_name, tls};
+use super::{address, check_name, proxy_protocol, tls};
 use crate::config::model::{Limits, Listener};
 
 /// Bounds of every timeout that has none of its own: something, and no more than a day.
@@ -15,18 +15,22 @@ pub(super) const ANY_TIMEOUT: std::ops::RangeInclusive<Duration> =
 /// Bytes of a request head that may be configured.
 const HEADER_BYTES: std::ops::RangeInclusive<u64> = 8 * 1024..=1024 * 1024;
 
-/// All listeners in file order; no two at one address.
-pub(super) fn all(value: Value<'_>) -> Option<Vec<Listener>> {
+/// All listeners in file order; no two at one address. `trusts` says whether any peer is in `trusted_proxies`.
+pub(super) fn all(value: Value<'_>, trusts: bool) -> Option<Vec<Listener>> {
     let entries = entries(value)?;
     if entries.is_empty() {
         return value.refuse_hint("there is no listener", "add `web: { address: \"127.0.0.1:8080\" }`");
     }
     let mut bound = HashMap::new();
-    let listeners = entries.into_iter().filter_map(|entry| one(entry, &mut bound));
+    let listeners = entries.into_iter().filter_map(|entry| one(entry, &mut bound, trusts));
     Some(listeners.collect())
 }
 
-fn one<'a>(entry: Value<'a>, bound: &mut HashMap<std::net::SocketAddr, &'a str>) -> Option<Listener> {
+fn one<'a>(
+    entry: Value<'a>,
+    bound: &mut HashMap<std::net::SocketAddr, &'a str>,
+    trusts: bool,
+) -> Option<Listener> {
     let name = check_name(entry, entry.name);
     let mut fields = Fields::open(entry)?;
     let address = fields.require("address", "add `address: \"127.0.0.1:8080\"`", |value| {
@@ -39,10 +43,11 @@ fn one<'a>(entry: Value<'a>, bound: &mut HashMap<std::net::SocketAddr, &'a str>)
         }
     });
     let limits = fields.get("limits", limits).unwrap_or_default();
+    let accept = |value: Value<'_>| proxy_protocol::accept(value, trusts);
+    let proxy_protocol = fields.get("proxy_protocol", accept).unwrap_or_default();
     let tls = fields.take("tls").map_or(Some(None), tls::read);
-    fields.not_yet_unless("proxy_protocol", Value::is_off);
     fields.close();
-    Some(Listener { name: name?, address: address?, tls: tls?, limits })
+    Some(Listener { name: name?, address: address?, tls: tls?, limits, proxy_protocol })
 }
 
 fn limits(value: Value<'_>) -> Option<Limits> {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::fields::{Fields, entries};
 use super::listener::timeout;
 use super::value::Value;
-use super::{address, check_name, cookie, health_check, outlier, queue, strategy, upstream_tls};
+use super::{
+    address, check_name, cookie, health_check, outlier, proxy_protocol, queue, strategy, upstream_tls,
+};
 use crate::config::model::{
     Connection, Endpoint, HostPort, LeastResponse, Normalize, OutlierDetection, Protocol, Strategy, Upstream,
     UpstreamTls,
@@ -48,7 +50,9 @@ fn one(entry: Value<'_>) -> Option<Upstream> {
         .get("outlier_detection", |value| outlier::read(value, panic_threshold_percent))
         .unwrap_or_else(|| Some(OutlierDetection::default()));
     let health_check = fields.get("health_check", health_check::read).flatten();
-    let connection = fields.get("connection", connection).unwrap_or_default();
+    let mut connection = fields.get("connection", connection).unwrap_or_default();
+    let send = |value: Value<'_>| proxy_protocol::send(value, connection.max_idle);
+    connection.proxy_protocol = fields.get("proxy_protocol", send).unwrap_or_default();
     let sticky = fields.get("sticky", cookie::sticky).flatten();
     let queue = fields.get("queue", queue::read).flatten();
     let adaptive_concurrency = fields.get("adaptive_concurrency", queue::adaptive).flatten();
@@ -111,6 +115,7 @@ fn connection(value: Value<'_>) -> Option<Connection> {
         ping_timeout: fields
             .get("ping_timeout", |value| value.duration(Duration::from_millis(100)..=HOUR))
             .unwrap_or(default.ping_timeout),
+        proxy_protocol: default.proxy_protocol,
     };
     fields.close();
     Some(connection)

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use rustls::{HandshakeKind, ServerConnection};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::{Failure, Termination};
+use crate::net::accepted::Accepted;
 use crate::net::transport::Transport;
 use crate::pki::{self, ClientCertificate};
 
@@ -39,7 +39,7 @@ pub struct Shaken {
 ///
 /// # Errors
 /// What it failed for.
-pub async fn shake_hands(stream: TcpStream, tls: &Termination, deadline: Duration) -> io::Result<Shaken> {
+pub async fn shake_hands(stream: Accepted, tls: &Termination, deadline: Duration) -> io::Result<Shaken> {
     let shaken = match timeout(deadline, shake(stream, tls)).await {
         Ok(shaken) => shaken,
         Err(_) => Err((Failure::Timeout, io::ErrorKind::TimedOut.into())),
@@ -50,7 +50,7 @@ pub async fn shake_hands(stream: TcpStream, tls: &Termination, deadline: Duratio
     })
 }
 
-async fn shake(stream: TcpStream, tls: &Termination) -> Result<Shaken, (Failure, io::Error)> {
+async fn shake(stream: Accepted, tls: &Termination) -> Result<Shaken, (Failure, io::Error)> {
     if begins_http(&stream).await.map_err(|error| (Failure::Closed, error))? {
         tls.handshakes.count_failed(Failure::PlainHttp);
         return Ok(Shaken { transport: Transport::Plain(stream), session: None });
@@ -64,10 +64,8 @@ async fn shake(stream: TcpStream, tls: &Termination) -> Result<Shaken, (Failure,
 }
 
 /// Whether the first byte is one that no handshake begins with, and every request does. It stays where it is.
-async fn begins_http(stream: &TcpStream) -> io::Result<bool> {
-    let mut first = [0];
-    let count = stream.peek(&mut first).await?;
-    Ok(count == 1 && first[0].is_ascii_uppercase())
+async fn begins_http(stream: &Accepted) -> io::Result<bool> {
+    Ok(stream.first().await?.is_some_and(|byte| byte.is_ascii_uppercase()))
 }
 
 fn is_resumed(library: &ServerConnection) -> bool {
@@ -80,7 +78,7 @@ impl Session {
         self.client.as_ref().map(|client| &client.element)
     }
 
-    fn of(stream: &TlsStream<TcpStream>) -> io::Result<Self> {
+    fn of(stream: &TlsStream<Accepted>) -> io::Result<Self> {
         let (_, library) = stream.get_ref();
         let version = match library.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",

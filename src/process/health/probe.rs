@@ -8,7 +8,6 @@ use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hyper::rt::Executor;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -94,9 +93,7 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Beside {
 
 async fn try_ask(target: &Target, probe: &Probe) -> Result<(), Trouble> {
     match probe {
-        Probe::Tcp => {
-            TcpStream::connect(target.address).await.map(drop).map_err(|error| connect_trouble(&error))
-        }
+        Probe::Tcp => connect::open_tcp(target).await.map(drop).map_err(|error| connect_trouble(&error)),
         Probe::Http(probe) => http::ask(open(target).await?, target, probe).await,
         Probe::Grpc(probe) => {
             let target = target.speaking(Protocol::H2);

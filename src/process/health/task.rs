@@ -40,6 +40,10 @@ impl Target {
         let mut target = upstream.target(endpoint);
         if let Some(port) = config.port {
             target.address.set_port(port.get());
+            if target.address != endpoint.address {
+                // A port of its own is not taken for one that expects a PROXY header.
+                target.opening.clear();
+            }
         }
         Self {
             id: endpoint.id,
