@@ -31,6 +31,7 @@ mod syntax;
 mod timeouts;
 mod tls;
 mod upstream_tls;
+mod upgrades;
 mod yaml;
 
 #[cfg(test)]

@@ -34,3 +34,4 @@ pub mod route;
 pub mod score;
 pub mod seal;
 mod slots;
+pub mod upgrade;

@@ -31,6 +31,7 @@ mod strategy;
 mod timeouts;
 mod tls;
 mod units;
+mod upgrades;
 mod upstream;
 mod upstream_tls;
 mod value;

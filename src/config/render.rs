@@ -31,6 +31,7 @@ mod split;
 mod timeouts;
 mod tls;
 mod upstream_tls;
+mod upgrades;
 
 /// The config as YAML. A `${` in a value is printed as `$${`, so that it is not taken for a reference.
 pub fn to_yaml(config: &Config) -> String {
@@ -223,6 +224,7 @@ fn route_doc(route: &Route) -> Doc {
         ("fault", Some(route.fault.as_ref().map_or_else(|| text("off"), fault::doc))),
         ("priority", serves.then(|| text(route.priority.name()))),
         ("slo", serves.then(|| route.slo.map_or_else(|| text("off"), duration))),
+        ("upgrades", serves.then(|| upgrades::doc(&route.upgrades))),
     ])
 }
 

@@ -21,6 +21,7 @@ mod rewrites;
 mod steering;
 mod tls;
 mod upstream_tls;
+mod upgrades;
 mod warnings;
 
 use super::{Loaded, Problems, load::MINIMAL, parse};

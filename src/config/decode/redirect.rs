@@ -30,6 +30,7 @@ const NEEDLESS: [&str; 14] = [
     "mirror",
     "priority",
     "slo",
+    "upgrades",
 ];
 
 /// `Some(None)` where there is none. A route that has one has nothing else to do with its requests.
