@@ -30,8 +30,8 @@ mod split;
 mod syntax;
 mod timeouts;
 mod tls;
-mod upstream_tls;
 mod upgrades;
+mod upstream_tls;
 mod yaml;
 
 #[cfg(test)]

@@ -33,8 +33,8 @@ pub use super::share::Share;
 pub use super::split::{Branch, Split};
 pub use super::timeouts::{BodyPace, Timeouts};
 pub use super::tls::{Alpn, Certificate, ClientAuth, ClientAuthMode, ListenerTls, TlsVersion};
-pub use super::upstream_tls::{ClientCertificate, Protocol, UpstreamTls};
 pub use super::upgrades::Upgrades;
+pub use super::upstream_tls::{ClientCertificate, Protocol, UpstreamTls};
 
 /// One whole config file.
 #[derive(Debug, Clone, Default)]

@@ -30,8 +30,8 @@ mod rewrite;
 mod split;
 mod timeouts;
 mod tls;
-mod upstream_tls;
 mod upgrades;
+mod upstream_tls;
 
 /// The config as YAML. A `${` in a value is printed as `$${`, so that it is not taken for a reference.
 pub fn to_yaml(config: &Config) -> String {

@@ -20,8 +20,8 @@ mod rendering;
 mod rewrites;
 mod steering;
 mod tls;
-mod upstream_tls;
 mod upgrades;
+mod upstream_tls;
 mod warnings;
 
 use super::{Loaded, Problems, load::MINIMAL, parse};

@@ -237,6 +237,7 @@ impl Floor {
             connection: Rc::clone(&connection),
             listener: bound.id,
             scheme: if tls.is_some() { "https" } else { "http" },
+            tunnel: RefCell::default(),
         };
         let guest = Guest { floor: Rc::clone(self), key, _seat: seat };
         let limits = Arc::clone(&limits);

@@ -47,5 +47,6 @@ mod strategies;
 mod streaming;
 mod timeouts;
 mod tls;
+mod tunnels;
 mod upstream_http2;
 mod upstream_tls;

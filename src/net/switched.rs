@@ -1,0 +1,80 @@
+//! A connection that no longer speaks HTTP.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::upgrade::{OnUpgrade, Parts};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::connect::Stream;
+
+/// What is under a connection: a socket, TLS, a stream of HTTP/2.
+trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
+
+/// A connection taken back from the HTTP library, with what that had read of it already and made nothing of.
+pub struct Switched {
+    io: Box<dyn Duplex>,
+    ahead: Bytes,
+}
+
+impl Switched {
+    /// An endpoint's connection, or a client's stream, once the HTTP library hands it over. `None` where it has ended
+    /// meanwhile.
+    pub async fn take(handover: OnUpgrade) -> Option<Self> {
+        let upgraded = handover.await.ok()?;
+        Some(match upgraded.downcast::<TokioIo<Stream>>() {
+            Ok(Parts { io, read_buf, .. }) => Self::new(io.into_inner(), read_buf),
+            Err(stream) => Self::new(TokioIo::new(stream), Bytes::new()),
+        })
+    }
+
+    /// `ahead` comes before whatever is still to be read from `io`.
+    pub fn new(io: impl AsyncRead + AsyncWrite + Unpin + 'static, ahead: Bytes) -> Self {
+        Self { io: Box::new(io), ahead }
+    }
+}
+
+impl fmt::Debug for Switched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Switched").field("ahead", &self.ahead.len()).finish_non_exhaustive()
+    }
+}
+
+impl AsyncRead for Switched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        let count = self.ahead.len().min(buf.remaining());
+        buf.put_slice(&self.ahead.split_to(count));
+        if self.ahead.is_empty() {
+            // An empty rest still holds the memory of all of it.
+            self.ahead = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Switched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
