@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::timers::{Timer, Timers};
@@ -346,6 +347,11 @@ impl Socket {
             write_blocked: false,
             shut: false,
         }
+    }
+
+    /// The socket beneath.
+    pub fn tcp(&self) -> &TcpStream {
+        self.stream.tcp()
     }
 
     /// Whether it was closed as it should. The HTTP library leaves that to others once a client has asked for another

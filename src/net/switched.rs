@@ -4,13 +4,29 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::connect::Stream;
+
+/// After so long without a sign of the other side it is asked for one, and again at each interval.
+const SIGN_AFTER: Duration = Duration::from_secs(60);
+const SIGN_INTERVAL: Duration = Duration::from_secs(15);
+/// A side that has not answered so often is gone: after two minutes in all.
+const SIGNS: u32 = 4;
+
+/// Has the kernel find out if the other side of a connection that may lie idle for hours is gone without a word.
+pub fn keep_alive(stream: &TcpStream) {
+    let signs = TcpKeepalive::new().with_time(SIGN_AFTER).with_interval(SIGN_INTERVAL).with_retries(SIGNS);
+    // Where the kernel does not, the idle time of the tunnel is all there is.
+    let _ = SockRef::from(stream).set_tcp_keepalive(&signs);
+}
 
 /// What is under a connection: a socket, TLS, a stream of HTTP/2.
 trait Duplex: AsyncRead + AsyncWrite + Unpin {}
@@ -29,7 +45,11 @@ impl Switched {
     pub async fn take(handover: OnUpgrade) -> Option<Self> {
         let upgraded = handover.await.ok()?;
         Some(match upgraded.downcast::<TokioIo<Stream>>() {
-            Ok(Parts { io, read_buf, .. }) => Self::new(io.into_inner(), read_buf),
+            Ok(Parts { io, read_buf, .. }) => {
+                let io = io.into_inner();
+                keep_alive(io.tcp());
+                Self::new(io, read_buf)
+            }
             Err(stream) => Self::new(TokioIo::new(stream), Bytes::new()),
         })
     }

@@ -20,7 +20,7 @@ use tokio::task::spawn_local;
 
 use crate::config::Limits;
 use crate::net::downstream::{Connection, Socket};
-use crate::net::switched::Switched;
+use crate::net::switched::{Switched, keep_alive};
 use crate::net::tls::{Termination, shake_hands};
 use crate::net::transport::Transport;
 use crate::proxy;
@@ -94,7 +94,10 @@ async fn speak_http1(service: Rc<Service>, socket: Socket, limits: &Limits) -> R
     let socket = io.into_inner();
     let tunnel = service.tunnel.take();
     match tunnel {
-        Some(tunnel) => tunnel.run(Switched::new(socket, read_buf)).await,
+        Some(tunnel) => {
+            keep_alive(socket.tcp());
+            tunnel.run(Switched::new(socket, read_buf)).await;
+        }
         None => close(socket).await?,
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Upgrades, and the tunnels that come of them, byte by byte.
 
 mod ends;
+mod http2;
 mod refused;
 mod websocket;
 
