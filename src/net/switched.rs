@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::mem::take;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -56,8 +57,13 @@ impl Switched {
 
     /// `ahead` comes before whatever is still to be read from `io`.
     pub fn new(io: impl AsyncRead + AsyncWrite + Unpin + 'static, ahead: Bytes) -> Self {
-        Self { io: Box::new(io), ahead }
+        Self { io: Box::new(io), ahead: rest(ahead) }
     }
+}
+
+/// An empty rest of a buffer holds the memory of all of it: 16 KiB for each tunnel.
+fn rest(bytes: Bytes) -> Bytes {
+    if bytes.is_empty() { Bytes::new() } else { bytes }
 }
 
 impl fmt::Debug for Switched {
@@ -77,10 +83,7 @@ impl AsyncRead for Switched {
         }
         let count = self.ahead.len().min(buf.remaining());
         buf.put_slice(&self.ahead.split_to(count));
-        if self.ahead.is_empty() {
-            // An empty rest still holds the memory of all of it.
-            self.ahead = Bytes::new();
-        }
+        self.ahead = rest(take(&mut self.ahead));
         Poll::Ready(Ok(()))
     }
 }
