@@ -197,7 +197,9 @@ where
             let target = self.target.speaking(Protocol::Http1);
             speak_http1(connect::open(&target).await?).await
         };
-        let sender = self.in_time(establish).await?;
+        let wait = self.settings.connect_timeout;
+        let connected = timeout(wait, establish).await;
+        let sender = self.connected(connected.unwrap_or(Err(ConnectError::TimedOut(wait))))?;
         Ok(self.lend(Way::Alone(sender), false, true))
     }
 
@@ -276,16 +278,12 @@ where
     }
 
     async fn connect(&self) -> Result<Spoken<B>, ConnectError> {
-        self.in_time(self.establish()).await
+        let wait = self.settings.connect_timeout;
+        let connected = timeout(wait, self.establish()).await;
+        self.connected(connected.unwrap_or(Err(ConnectError::TimedOut(wait))))
     }
 
-    async fn in_time<T>(
-        &self,
-        establish: impl Future<Output = Result<T, ConnectError>>,
-    ) -> Result<T, ConnectError> {
-        let wait = self.settings.connect_timeout;
-        let connected = timeout(wait, establish).await;
-        let connected = connected.unwrap_or_else(|_| Err(ConnectError::TimedOut(wait)));
+    fn connected<T>(&self, connected: Result<T, ConnectError>) -> Result<T, ConnectError> {
         if let Err(error) = &connected {
             self.complain(error);
         }
@@ -299,7 +297,8 @@ where
             Box::pin(self.shared.add(stream, &self.settings)).await?;
             return Ok(Spoken::Http2);
         }
-        speak_http1(stream).await.map(Spoken::Http1)
+        // Boxed, as most requests have a connection.
+        Box::pin(speak_http1(stream)).await.map(Spoken::Http1)
     }
 
     /// What a person has to look at: an endpoint that is merely down is told of elsewhere.

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use http::request::Parts;
-use http::{Request, Response, StatusCode, Version, header};
+use http::{Request, Response, StatusCode, Version, header, response};
 use hyper::body::{Body, Incoming};
 
 use super::admission;
@@ -111,6 +111,7 @@ async fn forward(
     redirect(route.redirect.as_deref(), &received, told)?;
     admit(route, &received)?;
     let chosen = Chosen::of(service, &view, route, &parts.headers);
+    tunnel::withhold(exchange, chosen.upstream)?;
     let balancing = view.balancing(index, chosen.index);
     let key = received.sticky_key(balancing.strategy, client);
     let outgoing = received.outgoing(route.rewrite.as_deref())?;
@@ -209,13 +210,10 @@ async fn pass_back(
     told: &Told,
 ) -> Response<ResponseBody> {
     let (mut parts, incoming) = response.into_parts();
-    let chosen = tunnel::chosen(&parts);
-    prepare_response(&mut parts.headers);
-    told.edit(Maker::Endpoint, &mut parts.headers);
-    parts.version = Version::HTTP_11;
-    if let Some(chosen) = chosen {
-        return Box::pin(tunnel::open(service, chosen, parts, lease, form, exchange)).await;
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Box::pin(tunnel::open(service, parts, lease, form, exchange, told)).await;
     }
+    prepare_head(&mut parts, told);
     let asked = exchange.asked.take();
     let download = Download::new(incoming, lease, exchange).prefetch().await;
     let response = Response::from_parts(parts, download);
@@ -223,4 +221,11 @@ async fn pass_back(
         None => response.map(ResponseBody::Download),
         Some(asked) => compress::compress(*asked, response),
     }
+}
+
+/// Makes the endpoint's head the client's.
+pub(super) fn prepare_head(parts: &mut response::Parts, told: &Told) {
+    prepare_response(&mut parts.headers);
+    told.edit(Maker::Endpoint, &mut parts.headers);
+    parts.version = Version::HTTP_11;
 }

@@ -13,16 +13,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header, response};
-use hyper::ext::Protocol;
+use http::{HeaderMap, Method, Response, StatusCode, Version, header, response};
+use hyper::ext;
 use hyper::upgrade::OnUpgrade;
 use tokio::task::spawn_local;
 
 use super::answer::{self, Form, Refusal};
 use super::body::{RequestBody, ResponseBody};
 use super::exchange::Exchange;
-use super::handle::Service;
+use super::handle::{Service, prepare_head};
 use super::received::Received;
+use super::told::Told;
+use super::view::UpstreamView;
+use crate::config::Protocol;
 use crate::net::pool::Lease;
 use crate::net::relay::Flow;
 use crate::net::switched::Switched;
@@ -35,7 +38,7 @@ use crate::snapshot::{OpenTunnel, Route, TunnelCounts};
 /// An extended CONNECT (RFC 8441), taken off the head that it came in.
 #[derive(Debug)]
 pub struct Connect {
-    protocol: Protocol,
+    protocol: ext::Protocol,
     stream: OnUpgrade,
 }
 
@@ -46,7 +49,7 @@ impl Connect {
         if parts.method != Method::CONNECT || parts.version != Version::HTTP_2 {
             return None;
         }
-        let protocol = parts.extensions.remove::<Protocol>()?;
+        let protocol = parts.extensions.remove::<ext::Protocol>()?;
         let stream = parts.extensions.remove::<OnUpgrade>()?;
         parts.method = Method::GET;
         Some(Box::new(Self { protocol, stream }))
@@ -93,6 +96,18 @@ pub fn ask(
     Ok(())
 }
 
+/// Endpoints that speak HTTP/2 only are not asked: over that, nothing is upgraded.
+///
+/// # Errors
+/// As [`ask`].
+pub fn withhold(exchange: &mut Exchange, upstream: &UpstreamView) -> Result<(), Reason> {
+    if upstream.upstream.config.protocol != Protocol::H2 {
+        return Ok(());
+    }
+    let asked = exchange.take_upgrade();
+    if asked.is_some_and(|asked| asked.upgrade.is_connect()) { Err(REFUSED) } else { Ok(()) }
+}
+
 /// RFC 9220 section 3, for HTTP/2 as well as for HTTP/3.
 const REFUSED: Reason = Reason::BadRequest("protocol_refused", StatusCode::NOT_IMPLEMENTED);
 
@@ -108,25 +123,27 @@ impl Asked {
     }
 }
 
-/// Tells the client that the endpoint has switched, and opens the tunnel once it knows. `chosen`: what to. `parts`: the
-/// answer as the client is to get it otherwise. An endpoint that is gone already is answered for.
+/// Tells the client that the endpoint has switched, as `parts` say, and opens the tunnel once it knows. An endpoint that is
+/// gone already is answered for.
 pub async fn open(
     service: &Service,
-    chosen: HeaderValue,
     mut parts: response::Parts,
     lease: Lease<RequestBody>,
     form: Form,
     mut exchange: Box<Exchange>,
+    told: &Told,
 ) -> Response<ResponseBody> {
     let endpoint = match parts.extensions.remove::<OnUpgrade>() {
         Some(handover) => exchange.within(Switched::take(handover)).await.ok().flatten(),
         None => None,
     };
     drop(lease);
-    let (Some(endpoint), Some(asked)) = (endpoint, exchange.take_upgrade()) else {
+    let chosen = parts.headers.get(header::UPGRADE).cloned();
+    let (Some(endpoint), Some(asked), Some(chosen)) = (endpoint, exchange.take_upgrade(), chosen) else {
         return answer::refuse(Refusal::with_sent(Reason::Reset, Sent::Yes), form, exchange);
     };
     let Asked { upgrade, stream, counts, waits } = *asked;
+    prepare_head(&mut parts, told);
     parts.status = upgrade.grant(chosen, &mut parts.headers);
     exchange.tunnels(parts.status, waits.stall);
     let timers = &service.worker.timers;
@@ -234,12 +251,4 @@ impl Tunnel {
 
 fn look(flow: &mut Flow) -> Look {
     Look { moved: flow.take_moved(), blocked: flow.is_blocked(), ending: flow.is_ending() }
-}
-
-/// What the endpoint says it has switched to, taken off before the head is made the client's.
-pub fn chosen(parts: &response::Parts) -> Option<HeaderValue> {
-    match parts.status {
-        StatusCode::SWITCHING_PROTOCOLS => parts.headers.get(header::UPGRADE).cloned(),
-        _ => None,
-    }
 }

@@ -249,3 +249,36 @@ fn what_the_route_does_not_allow_is_refused() {
     });
     assert!(origin.requests().is_empty());
 }
+
+#[test]
+fn an_endpoint_that_speaks_http_2_only_is_not_asked() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("address");
+    let (seen, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || run(serve_http2(listener, seen)));
+    let yaml = Yaml::new(&format!("protocol: h2, endpoints: [\"{address}\"]")).route("retry: off");
+    let proxy = yaml.start();
+    assert_eq!(proxy.exchange(super::request()).status(), 204);
+    let request = asked.recv_timeout(DEADLINE).expect("a request");
+    assert_eq!((request.method(), request.uri().path()), (&Method::GET, "/chat"));
+    assert!(!request.headers().contains_key("upgrade"));
+    run(async {
+        let client = connect(proxy.web()).await;
+        let (answer, _stream) = send(&client, extended("websocket")).await;
+        assert_eq!(answer.status(), StatusCode::NOT_IMPLEMENTED);
+    });
+}
+
+/// Answers every request of one connection with 204, and tells of it.
+async fn serve_http2(listener: std::net::TcpListener, seen: std::sync::mpsc::Sender<Request<RecvStream>>) {
+    let (stream, _) = listener.accept().expect("a connection");
+    stream.set_nonblocking(true).expect("nonblocking");
+    let stream = TcpStream::from_std(stream).expect("a socket");
+    let mut connection = h2::server::handshake(stream).await.expect("a handshake");
+    while let Some(Ok((request, mut answer))) = connection.accept().await {
+        let response = Response::builder().status(StatusCode::NO_CONTENT).body(()).expect("a response");
+        answer.send_response(response, true).expect("answered");
+        // The test may be over.
+        let _ = seen.send(request);
+    }
+}
