@@ -3,6 +3,7 @@
 mod ends;
 mod http2;
 mod refused;
+mod secure;
 mod websocket;
 
 use std::io::{Read, Write};
