@@ -31,6 +31,7 @@ mod split;
 mod syntax;
 mod timeouts;
 mod tls;
+mod upgrades;
 mod upstream_tls;
 mod yaml;
 

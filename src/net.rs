@@ -6,6 +6,8 @@ pub mod downstream;
 mod fair;
 pub mod listen;
 pub mod pool;
+pub mod relay;
+pub mod switched;
 pub mod timers;
 pub mod tls;
 pub mod transport;

@@ -35,3 +35,5 @@ pub mod route;
 pub mod score;
 pub mod seal;
 mod slots;
+pub mod tunnel;
+pub mod upgrade;

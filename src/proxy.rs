@@ -18,6 +18,7 @@ pub mod send;
 pub mod sticky;
 pub mod told;
 pub mod tries;
+pub mod tunnel;
 pub mod view;
 
 pub use handle::handle;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
-use crate::config::{self, Config, HeaderEdits, Hedge, Priority, Retry, Strategy, Timeouts};
+use crate::config::{self, Config, HeaderEdits, Hedge, Priority, Retry, Strategy, Timeouts, Upgrades};
 use crate::policy::audience::Audience;
 use crate::policy::balance::Balancer;
 use crate::policy::cors::Cors;
@@ -29,6 +29,7 @@ mod resolve;
 mod routes;
 mod split;
 mod sticky;
+mod tunnel;
 mod upstream;
 
 pub use compress::{CodingCounts, Compress, CompressCounts, Compressing};
@@ -37,6 +38,7 @@ pub use mirror::{Mirror, MirrorCounts, Place};
 pub use resolve::{Resolve, Unresolved};
 pub use split::{Branch, Split};
 pub use sticky::{OwnCookie, Sticky};
+pub use tunnel::{OpenTunnel, TunnelCounts};
 pub use upstream::{Endpoint, Upstream};
 
 /// Names something in records and metrics for as long as any snapshot knows it.
@@ -126,6 +128,10 @@ pub struct Route {
     pub priority: Priority,
     /// The target of its p99.
     pub slo: Option<Duration>,
+    /// What its clients may switch to.
+    pub upgrades: Upgrades,
+    /// What became of that.
+    pub tunnels: Arc<TunnelCounts>,
 }
 
 impl Route {

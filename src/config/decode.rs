@@ -32,6 +32,7 @@ mod strategy;
 mod timeouts;
 mod tls;
 mod units;
+mod upgrades;
 mod upstream;
 mod upstream_tls;
 mod value;

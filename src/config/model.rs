@@ -34,6 +34,7 @@ pub use super::share::Share;
 pub use super::split::{Branch, Split};
 pub use super::timeouts::{BodyPace, Timeouts};
 pub use super::tls::{Alpn, Certificate, ClientAuth, ClientAuthMode, ListenerTls, TlsVersion};
+pub use super::upgrades::Upgrades;
 pub use super::upstream_tls::{ClientCertificate, Protocol, UpstreamTls};
 
 /// One whole config file.
@@ -379,6 +380,8 @@ pub struct Route {
     pub priority: Priority,
     /// The target of its p99, from request head to response head, 1 ms to 60 s. Default: none.
     pub slo: Option<Duration>,
+    /// What its clients may switch to, up to 8 protocols.
+    pub upgrades: Upgrades,
 }
 
 impl Route {

@@ -30,6 +30,7 @@ mod rewrite;
 mod split;
 mod timeouts;
 mod tls;
+mod upgrades;
 mod upstream_tls;
 
 /// The config as YAML. A `${` in a value is printed as `$${`, so that it is not taken for a reference.
@@ -236,6 +237,7 @@ fn route_doc(route: &Route) -> Doc {
         ("fault", Some(route.fault.as_ref().map_or_else(|| text("off"), fault::doc))),
         ("priority", serves.then(|| text(route.priority.name()))),
         ("slo", serves.then(|| route.slo.map_or_else(|| text("off"), duration))),
+        ("upgrades", serves.then(|| upgrades::doc(&route.upgrades))),
     ])
 }
 

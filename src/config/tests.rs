@@ -21,6 +21,7 @@ mod rendering;
 mod rewrites;
 mod steering;
 mod tls;
+mod upgrades;
 mod upstream_tls;
 mod warnings;
 

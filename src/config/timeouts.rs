@@ -15,6 +15,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// For the client's next piece of the request body, 1 ms to 24 h. Default: `idle`.
     pub body_idle: Duration,
+    /// Without a byte in either direction of a tunnel, 1 ms to 24 h. Default 1 h.
+    pub tunnel_idle: Duration,
     /// How fast a request body must come. `None`: as slowly as it likes.
     pub pace: Option<BodyPace>,
 }
@@ -22,7 +24,9 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         let idle = Duration::from_secs(60);
-        Self { request: None, per_try: None, idle, body_idle: idle, pace: Some(BodyPace::default()) }
+        let tunnel_idle = Duration::from_secs(3600);
+        let pace = Some(BodyPace::default());
+        Self { request: None, per_try: None, idle, body_idle: idle, tunnel_idle, pace }
     }
 }
 

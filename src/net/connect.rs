@@ -153,6 +153,14 @@ enum Bytes {
 }
 
 impl Stream {
+    /// The socket beneath.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match &self.bytes {
+            Bytes::Plain(stream) => stream.tcp(),
+            Bytes::Tls(stream) => stream.get_ref().0.tcp(),
+        }
+    }
+
     /// Counts from here on how often something has arrived.
     pub(super) fn count_arrivals(&mut self) -> Arc<AtomicU64> {
         match &mut self.bytes {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::timers::{Timer, Timers};
@@ -78,6 +79,7 @@ pub struct Connection {
     uploading: Cell<bool>,
     flushed: Cell<bool>,
     closing: Cell<bool>,
+    last: Cell<bool>,
     linger: Cell<bool>,
     reset: Cell<bool>,
     refused: Cell<Option<Reason>>,
@@ -104,6 +106,7 @@ impl Connection {
             uploading: Cell::new(false),
             flushed: Cell::new(false),
             closing: Cell::new(false),
+            last: Cell::new(false),
             linger: Cell::new(false),
             reset: Cell::new(false),
             refused: Cell::new(None),
@@ -222,9 +225,23 @@ impl Connection {
         }
     }
 
-    /// Whether [`Connection::close_gracefully`] was called.
+    /// Nothing that follows the request that runs is a request: the client asks for another protocol, and may have begun
+    /// to speak it.
+    pub fn expect_switch(&self) {
+        if !self.is_multiplexed() {
+            self.last.set(true);
+            self.linger.set(true);
+        }
+    }
+
+    /// It has switched to another protocol: what is written and read from here on is a tunnel's.
+    pub fn switched(&self) {
+        self.linger.set(false);
+    }
+
+    /// Whether no other request is served after the one that runs.
     pub fn is_closing(&self) -> bool {
-        self.closing.get()
+        self.closing.get() || self.last.get()
     }
 
     /// Whether the connection is to end with the request that runs; remembers whom to wake when it is to close.
@@ -236,7 +253,8 @@ impl Connection {
             Some(waker) => waker.clone_from(cx.waker()),
             None => *task = Some(cx.waker().clone()),
         }
-        self.closing.get() && (self.phase.get() == Phase::Busy || self.is_multiplexed())
+        // One that is about to switch is told in the answer, if it does not: a 101 that says `close` would mislead.
+        self.closing.get() && !self.last.get() && (self.phase.get() == Phase::Busy || self.is_multiplexed())
     }
 
     /// Ready when it has been asked to close, and has had the time for a last request: who has not even shaken hands by
@@ -330,6 +348,7 @@ pub struct Socket {
     interim: Bytes,
     linger: linger::Linger,
     write_blocked: bool,
+    shut: bool,
 }
 
 impl Socket {
@@ -343,7 +362,19 @@ impl Socket {
             interim: Bytes::new(),
             linger: linger::Linger::default(),
             write_blocked: false,
+            shut: false,
         }
+    }
+
+    /// The socket beneath.
+    pub fn tcp(&self) -> &TcpStream {
+        self.stream.tcp()
+    }
+
+    /// Whether it was closed as it should. The HTTP library leaves that to others once a client has asked for another
+    /// protocol.
+    pub fn is_shut(&self) -> bool {
+        self.shut
     }
 
     /// What is read when nothing arrived in time: the end, after a 408 if a head had begun.
@@ -463,6 +494,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shut = true;
         ready!(self.poll_answer(cx))?;
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         if !self.connection.linger.get() {

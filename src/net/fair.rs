@@ -37,6 +37,11 @@ impl Fair {
 }
 
 impl Fair {
+    /// The socket itself.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// Counts from here on how often something has arrived.
     pub(super) fn count_arrivals(&mut self) -> Arc<AtomicU64> {
         Arc::clone(self.arrivals.get_or_insert_default())

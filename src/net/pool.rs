@@ -207,6 +207,37 @@ where
         }
     }
 
+    /// The same over HTTP/1 in any case, since only that can be switched to another protocol. Not for endpoints that speak
+    /// HTTP/2 only.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn lease_alone(
+        self: &Rc<Self>,
+        client: &Rc<downstream::Connection>,
+        now: Instant,
+    ) -> Result<Lease<B>, ConnectError> {
+        match &self.by_client {
+            None => self.lease_http1(now).await,
+            Some(pools) => self.own_pool(pools, client).lease_http1(now).await,
+        }
+    }
+
+    async fn lease_http1(self: &Rc<Self>, now: Instant) -> Result<Lease<B>, ConnectError> {
+        if let Some(sender) = self.idle.reuse(now, self.settings.idle_timeout).await {
+            return Ok(self.lend(Way::Alone(sender), true, false));
+        }
+        let establish = async {
+            // Where there is no choice, the target says HTTP/1 already.
+            let target = self.target.speaking(Protocol::Http1);
+            speak_http1(connect::open(&target).await?).await
+        };
+        let wait = self.settings.connect_timeout;
+        let connected = timeout(wait, establish).await;
+        let sender = self.connected(connected.unwrap_or(Err(ConnectError::TimedOut(wait))))?;
+        Ok(self.lend(Way::Alone(sender), false, true))
+    }
+
     /// Closes what has been unused for the idle timeout.
     pub fn expire(&self, now: Instant) {
         self.idle.expire(now, self.settings.idle_timeout);
@@ -301,7 +332,10 @@ where
     async fn connect(&self) -> Result<Spoken<B>, ConnectError> {
         let wait = self.settings.connect_timeout;
         let connected = timeout(wait, self.establish()).await;
-        let connected = connected.unwrap_or_else(|_| Err(ConnectError::TimedOut(wait)));
+        self.connected(connected.unwrap_or(Err(ConnectError::TimedOut(wait))))
+    }
+
+    fn connected<T>(&self, connected: Result<T, ConnectError>) -> Result<T, ConnectError> {
         if let Err(error) = &connected {
             self.complain(error);
         }
@@ -315,15 +349,8 @@ where
             Box::pin(self.shared.add(stream, &self.settings)).await?;
             return Ok(Spoken::Http2);
         }
-        let (sender, connection) = library1::Builder::new()
-            .max_buf_size(READ_BUFFER)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| ConnectError::Handshake(Arc::new(error)))?;
-        // The task ends when the pool and the request drop the sender, or when the endpoint closes. What went wrong
-        // reaches the request through the sender, so its result says nothing new.
-        tokio::task::spawn_local(async move { drop(connection.await) });
-        Ok(Spoken::Http1(sender))
+        // Boxed, as most requests have a connection.
+        Box::pin(speak_http1(stream)).await.map(Spoken::Http1)
     }
 
     /// What a person has to look at: an endpoint that is merely down is told of elsewhere.
@@ -338,6 +365,23 @@ where
             tracing::warn!(endpoint = %self.target.address, %error, "no connection");
         }
     }
+}
+
+async fn speak_http1<B>(stream: connect::Stream) -> Result<library1::SendRequest<B>, ConnectError>
+where
+    B: Body + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (sender, connection) = library1::Builder::new()
+        .max_buf_size(READ_BUFFER)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| ConnectError::Handshake(Arc::new(error)))?;
+    // The task ends when the pool and the request drop the sender, or when the endpoint closes or switches. What went wrong
+    // reaches the request through the sender, so its result says nothing new.
+    tokio::task::spawn_local(async move { drop(connection.with_upgrades().await) });
+    Ok(sender)
 }
 
 /// What is spoken on a connection that has just been made. One of HTTP/2 is among the others already.

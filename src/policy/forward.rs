@@ -24,7 +24,7 @@ use super::audience::X_TILLGATE_TOKEN;
 use present::Present;
 
 pub use client::{TrustedProxies, client_address, client_scheme};
-pub use hop_by_hop::requested_upgrade;
+pub use hop_by_hop::tokens;
 pub use sticky::{header_value, sticky_value};
 pub use version::{to_http1, to_http2};
 

@@ -3,21 +3,24 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
+use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
 use tokio::task::spawn_local;
 
 use crate::config::Limits;
 use crate::net::accepted::Accepted;
 use crate::net::downstream::{Connection, Socket};
+use crate::net::switched::{Switched, keep_alive};
 use crate::net::tls::{Termination, shake_hands};
 use crate::net::transport::Transport;
 use crate::proxy;
@@ -81,12 +84,31 @@ async fn secure(
 }
 
 async fn speak_http1(service: Rc<Service>, socket: Socket, limits: &Limits) -> Result<(), Broken> {
-    let connection = Rc::clone(&service.connection);
-    let handler = service_fn(move |request| answer(Rc::clone(&service), request));
+    let handled = Rc::clone(&service);
+    let handler = service_fn(move |request| answer(Rc::clone(&handled), request));
     let mut http = http1::Builder::new();
     http.auto_date_header(false).max_header_size(limits.max_header_bytes);
-    let serving = pin!(http.serve_connection(TokioIo::new(socket), handler));
-    to_the_end(&connection, serving, |serving| serving.graceful_shutdown()).await
+    let mut serving = http.serve_connection(TokioIo::new(socket), handler);
+    to_the_end(&service.connection, Pin::new(&mut serving), |serving| serving.graceful_shutdown()).await?;
+    let http1::Parts { io, read_buf, .. } = serving.into_parts();
+    let socket = io.into_inner();
+    let tunnel = service.tunnel.take();
+    match tunnel {
+        Some(tunnel) => {
+            keep_alive(socket.tcp());
+            tunnel.run(Switched::new(socket, read_buf)).await;
+        }
+        None => close(socket).await?,
+    }
+    Ok(())
+}
+
+/// The HTTP library leaves a connection open on which a client has ever asked for another protocol.
+async fn close(mut socket: Socket) -> io::Result<()> {
+    match socket.is_shut() {
+        true => Ok(()),
+        false => socket.shutdown().await,
+    }
 }
 
 async fn speak_http2(service: Rc<Service>, socket: Socket, limits: &Limits) -> Result<(), Broken> {
@@ -95,6 +117,7 @@ async fn speak_http2(service: Rc<Service>, socket: Socket, limits: &Limits) -> R
     let handler = service_fn(move |request| proxy::handle(Rc::clone(&service), request));
     let mut http = http2::Builder::new(Local);
     http.auto_date_header(false)
+        .enable_connect_protocol()
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX));
     let serving = pin!(http.serve_connection(TokioIo::new(socket), handler));
@@ -128,7 +151,7 @@ async fn answer(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let connection = Rc::clone(&service.connection);
     let mut response = proxy::handle(service, request).await?;
-    if connection.is_closing() {
+    if connection.is_closing() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)

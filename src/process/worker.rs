@@ -242,6 +242,7 @@ impl Floor {
             connection: Rc::clone(&connection),
             listener: bound.id,
             scheme: if tls.is_some() { "https" } else { "http" },
+            tunnel: RefCell::default(),
         };
         let mut guest = Guest { floor: Rc::clone(self), key, seat };
         let limits = Arc::clone(&limits);

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use super::admission::Permit;
 use super::body::{DownloadError, Progress};
 use super::compress::Asked;
+use super::tunnel;
 use super::view::Worker;
 use crate::config::{BodyPace, Condition};
 use crate::net::downstream::{Connection, Flaw};
@@ -53,6 +54,7 @@ pub struct Exchange {
     call: Call,
     /// What the client wishes for, where its route compresses.
     pub asked: Option<Box<Asked>>,
+    upgrade: Option<Box<tunnel::Asked>>,
     completed: bool,
 }
 
@@ -87,6 +89,7 @@ impl Exchange {
             log: None,
             call: Call::No,
             asked: None,
+            upgrade: None,
             completed: false,
         });
         (exchange, flaw)
@@ -293,9 +296,54 @@ impl Exchange {
         {
             self.call_ended(code);
         }
-        // An answer to half a request says nothing of how long a whole one takes.
+        // An answer to half a request says nothing of how long a whole one takes, and a handshake nothing of requests.
+        let sent = sent.filter(|_| status != StatusCode::SWITCHING_PROTOCOLS);
         self.record.latency = sent.map(|sent| now.saturating_duration_since(sent));
         self.sample(self.record.latency, Told::Now);
+    }
+
+    /// The endpoint is to be asked to switch to another protocol.
+    pub fn ask_upgrade(&mut self, asked: Box<tunnel::Asked>) {
+        self.upgrade = Some(asked);
+    }
+
+    /// Puts that into a head that has been made for the endpoint.
+    pub fn offer_upgrade(&self, headers: &mut HeaderMap) {
+        if let Some(asked) = &self.upgrade {
+            asked.offer(headers);
+        }
+    }
+
+    /// What it is to be asked, if anything.
+    pub fn upgrade(&self) -> Option<&tunnel::Asked> {
+        self.upgrade.as_deref()
+    }
+
+    /// The same, for good.
+    pub fn take_upgrade(&mut self) -> Option<Box<tunnel::Asked>> {
+        self.upgrade.take()
+    }
+
+    /// It is a tunnel from here on, as the client is told by `status`: no deadline of a request holds. The client has
+    /// `stall` to take what is there for it.
+    pub fn tunnels(&mut self, status: StatusCode, stall: Duration) {
+        self.record.tunnel = true;
+        self.record.status = status.as_u16();
+        self.permit = None;
+        self.deadlines.forget();
+        self.connection.switched();
+        self.connection.allow_write(stall, None);
+    }
+
+    /// So much went through the tunnel.
+    pub fn tunnel_moved(&mut self, bytes_in: u64, bytes_out: u64) {
+        self.record.bytes_in += bytes_in;
+        self.record.bytes_out += bytes_out;
+    }
+
+    /// The time, at most a tick old.
+    pub fn now(&self) -> Instant {
+        self.worker.timers.now()
     }
 
     /// Tillgate answers by itself.

@@ -1,10 +1,11 @@
 //! The path of one request, top to bottom.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
 
 use http::request::Parts;
-use http::{Request, Response, StatusCode, Version, header};
+use http::{Request, Response, StatusCode, Version, header, response};
 use hyper::body::{Body, Incoming};
 
 use super::admission;
@@ -22,6 +23,7 @@ use super::redirect::redirect;
 use super::rewrite::rewrite;
 use super::told::{Maker, Told};
 use super::tries::Tries;
+use super::tunnel::{self, Connect, Tunnel};
 use super::view::{View, Worker};
 use crate::config::Scheme;
 use crate::net::downstream::{Connection, Flaw};
@@ -46,6 +48,8 @@ pub struct Service {
     pub listener: Id,
     /// `http` or `https`.
     pub scheme: &'static str,
+    /// What it is from the end of its last response on, if it switches to another protocol.
+    pub tunnel: RefCell<Option<Box<Tunnel>>>,
 }
 
 /// Serves one request. Whatever goes wrong is an answer.
@@ -66,7 +70,7 @@ pub async fn handle(
     }
     let mut told = Told::default();
     let mut response = match forward(&service, &mut exchange, flaw, request, &mut told).await {
-        Ok((response, lease)) => pass_back(response, lease, exchange, &told).await,
+        Ok((response, lease)) => pass_back(&service, response, lease, form, exchange, &told).await,
         Err(refusal) => {
             admission::tell_when(refusal.reason, &mut service.worker.rng.borrow_mut(), &mut told);
             let mut response = answer::refuse(refusal, form, exchange);
@@ -88,6 +92,7 @@ async fn forward(
     told: &mut Told,
 ) -> Result<(Response<Incoming>, Lease<RequestBody>), Refusal> {
     let (mut parts, incoming) = request.into_parts();
+    let connect = Connect::take(&mut parts);
     let view = service.worker.view();
     let client = exchange.open_log(&view.snapshot, service.connection.peer().ip(), &parts);
     refuse_plain(service)?;
@@ -96,6 +101,7 @@ async fn forward(
     let Found { index, is_preflight } = find_route(&view, &received)?;
     let route = &view.snapshot.routes[index];
     exchange.routed(route);
+    tunnel::ask(service, exchange, route, &received, connect)?;
     exchange.bound_call(&parts.headers);
     told.routed(route, &parts, is_preflight);
     exchange.asked = compress::asked(route, &parts);
@@ -105,6 +111,7 @@ async fn forward(
     redirect(route.redirect.as_deref(), &received, told)?;
     admit(route, &received)?;
     let chosen = Chosen::of(service, &view, route, &parts.headers);
+    tunnel::withhold(exchange, chosen.upstream)?;
     let balancing = view.balancing(index, chosen.index);
     let key = received.sticky_key(balancing.strategy, client);
     let outgoing = received.outgoing(route.rewrite.as_deref())?;
@@ -132,12 +139,13 @@ async fn forward(
     rewrite(service, &view.snapshot, route, tries.upstream, endpoint, outgoing, &mut parts);
     exchange.tell_time_left(&mut parts.headers);
     exchange.log_request_id(&parts.headers);
+    exchange.offer_upgrade(&mut parts.headers);
     mirror::copy(service, &view, route, tries.hostless, &parts, &body);
     // Boxed, since each function on the way would have room for it.
     let mut request = Box::new(Request::from_parts(parts, body));
     early_hints::listen(interim, &mut request);
     let (response, lease) = tries.send(exchange, request).await?;
-    refuse_switch(&response)?;
+    refuse_switch(exchange, &response)?;
     chosen.tell(service, tries.tried, told);
     Ok((response, lease))
 }
@@ -183,25 +191,29 @@ fn explains(service: &Service, view: &View, parts: &Parts) -> bool {
     view.snapshot.audience.as_ref().is_some_and(|audience| audience.includes(peer, &parts.headers))
 }
 
-/// Nobody asked to switch protocols: `Upgrade` does not go through.
-fn refuse_switch(response: &Response<Incoming>) -> Result<(), Refusal> {
-    match response.status() {
-        StatusCode::SWITCHING_PROTOCOLS => Err(Refusal::with_sent(Reason::BadResponse, Sent::Yes)),
-        _ => Ok(()),
+/// A switch of protocols that nobody asked for would make a tunnel of what the client takes for HTTP.
+fn refuse_switch(exchange: &Exchange, response: &Response<Incoming>) -> Result<(), Refusal> {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    match switches && !exchange.upgrade().is_some_and(|asked| asked.is_granted(response)) {
+        true => Err(Refusal::with_sent(Reason::BadResponse, Sent::Yes)),
+        false => Ok(()),
     }
 }
 
 /// Makes the endpoint's response the one the client gets.
 async fn pass_back(
+    service: &Service,
     response: Response<Incoming>,
     lease: Lease<RequestBody>,
+    form: Form,
     mut exchange: Box<Exchange>,
     told: &Told,
 ) -> Response<ResponseBody> {
     let (mut parts, incoming) = response.into_parts();
-    prepare_response(&mut parts.headers);
-    told.edit(Maker::Endpoint, &mut parts.headers);
-    parts.version = Version::HTTP_11;
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Box::pin(tunnel::open(service, parts, lease, form, exchange, told)).await;
+    }
+    prepare_head(&mut parts, told);
     let asked = exchange.asked.take();
     let download = Download::new(incoming, lease, exchange).prefetch().await;
     let response = Response::from_parts(parts, download);
@@ -209,4 +221,11 @@ async fn pass_back(
         None => response.map(ResponseBody::Download),
         Some(asked) => compress::compress(*asked, response),
     }
+}
+
+/// Makes the endpoint's head the client's.
+pub(super) fn prepare_head(parts: &mut response::Parts, told: &Told) {
+    prepare_response(&mut parts.headers);
+    told.edit(Maker::Endpoint, &mut parts.headers);
+    parts.version = Version::HTTP_11;
 }

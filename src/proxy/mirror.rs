@@ -52,6 +52,10 @@ pub fn copy(
     body: &RequestBody,
 ) {
     let Some(mirror) = &route.mirror else { return };
+    if parts.headers.contains_key(header::UPGRADE) {
+        // A second tunnel is nobody's to hold open.
+        return;
+    }
     let worker = &service.worker;
     if !is_hit(mirror.percent, &mut worker.rng.borrow_mut()) {
         return;

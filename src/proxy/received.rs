@@ -8,7 +8,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode, Version};
 
 use super::answer::Refusal;
-use crate::config::{Scheme, Strategy};
+use crate::config::{Scheme, Strategy, Upgrades};
 use crate::net::downstream::Flaw;
 use crate::policy::balance::hash_key;
 use crate::policy::forward::sticky_value;
@@ -18,6 +18,7 @@ use crate::policy::reason::Reason;
 use crate::policy::redirect::Place;
 use crate::policy::rewrite::Rewrite;
 use crate::policy::route::Head;
+use crate::policy::upgrade::Upgrade;
 
 /// A head that has passed every check.
 #[derive(Debug)]
@@ -92,6 +93,11 @@ impl<'a> Received<'a> {
     pub fn sticky_key(&self, strategy: &Strategy, client: IpAddr) -> Option<u64> {
         let value = strategy.hash_key().and_then(|key| sticky_value(key, &self.head(), client))?.into_owned();
         Some(hash_key(&value))
+    }
+
+    /// What the client asks to switch to, as far as `allowed` has it.
+    pub fn upgrade(&self, allowed: &Upgrades) -> Option<Upgrade> {
+        Upgrade::asked(self.parts, self.framing(), allowed)
     }
 
     /// What the endpoint is sent, of a route with this rewrite.

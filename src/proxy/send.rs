@@ -44,6 +44,11 @@ pub trait Try {
 
     /// The progress of the request's body, if it has one.
     fn upload(&self) -> Option<&Progress>;
+
+    /// Whether the endpoint is asked to switch to another protocol.
+    fn switches(&self) -> bool {
+        false
+    }
 }
 
 impl Try for Exchange {
@@ -65,6 +70,10 @@ impl Try for Exchange {
 
     fn upload(&self) -> Option<&Progress> {
         self.upload()
+    }
+
+    fn switches(&self) -> bool {
+        self.upgrade().is_some()
     }
 }
 
@@ -138,12 +147,16 @@ pub async fn send(
     mut request: Box<Request<RequestBody>>,
 ) -> Result<(Response<Incoming>, Lease<RequestBody>), Failed> {
     loop {
-        let mut lease =
-            match exchange.within(pool.lease(&service.connection, service.worker.timers.now())).await {
-                Ok(Ok(lease)) => lease,
-                Ok(Err(error)) => return Err(Failed::unsent(no_connection(service, &error), request)),
-                Err(expired) => return Err(Failed::unsent(no_connection_in_time(expired), request)),
-            };
+        let now = service.worker.timers.now();
+        let leased = match exchange.switches() {
+            false => exchange.within(pool.lease(&service.connection, now)).await,
+            true => exchange.within(Box::pin(pool.lease_alone(&service.connection, now))).await,
+        };
+        let mut lease = match leased {
+            Ok(Ok(lease)) => lease,
+            Ok(Err(error)) => return Err(Failed::unsent(no_connection(service, &error), request)),
+            Err(expired) => return Err(Failed::unsent(no_connection_in_time(expired), request)),
+        };
         if lease.waited {
             exchange.connected();
         }

@@ -45,6 +45,8 @@ pub(super) fn build(config: &Config, upstreams: &[Arc<Upstream>], previous: Opti
             early_hints: route.early_hints,
             priority: route.priority,
             slo: route.slo,
+            upgrades: route.upgrades.clone(),
+            tunnels: carried.map_or_else(Arc::default, |known| Arc::clone(&known.tunnels)),
         }
     };
     config.routes.iter().map(build).collect()

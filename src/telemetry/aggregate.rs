@@ -425,9 +425,11 @@ impl RouteFigures {
         let class = if record.status == 499 { 0 } else { usize::from(record.status / 100).min(5) };
         self.codes[class] += 1;
         self.rate_limited += u64::from(record.reason == Some(Reason::RateLimited));
-        self.duration.add(record.total);
-        self.bytes_in += record.bytes_in;
-        self.bytes_out += record.bytes_out;
+        if !record.tunnel {
+            self.duration.add(record.total);
+            self.bytes_in += record.bytes_in;
+            self.bytes_out += record.bytes_out;
+        }
         if let Some(reason) = record.reason.filter(|reason| reason.is_load()) {
             *self.shed.entry(reason.name()).or_default() += 1;
         }

@@ -28,6 +28,7 @@ mod grpc;
 mod health;
 mod outlier;
 mod steering;
+mod tunnels;
 mod upstream_tls;
 
 /// What a status class is called in the label `code`.
@@ -93,6 +94,7 @@ impl Collector for Scrape {
         health::encode(&mut out, &self.snapshot, &self.process.checks)?;
         hedges::encode(&mut out, &self.snapshot, &figures)?;
         upstream_tls::encode(&mut out, &self.snapshot)?;
+        tunnels::encode(&mut out, &self.snapshot)?;
         self.endpoints(&mut out, &figures)
     }
 }

@@ -35,9 +35,11 @@ pub struct Record {
     pub latency: Option<Duration>,
     /// From the request head to the last byte of the response handed over.
     pub total: Duration,
-    /// Bytes of the request body.
+    /// Whether it became a tunnel, whose time and bytes are not those of a request.
+    pub tunnel: bool,
+    /// Bytes of the request body, or from the client.
     pub bytes_in: u64,
-    /// Bytes of the response body.
+    /// Bytes of the response body, or to the client.
     pub bytes_out: u64,
     /// What a gRPC call ended with.
     pub grpc_status: Option<Code>,
@@ -136,6 +138,7 @@ impl Record {
             waited: Duration::ZERO,
             latency: None,
             total: Duration::ZERO,
+            tunnel: false,
             bytes_in: 0,
             bytes_out: 0,
             grpc_status: None,

@@ -48,5 +48,6 @@ mod strategies;
 mod streaming;
 mod timeouts;
 mod tls;
+mod tunnels;
 mod upstream_http2;
 mod upstream_tls;

@@ -15,7 +15,7 @@ mod circles;
 pub(super) use circles::warn;
 
 /// Keys of a route that are about what an upstream does.
-const NEEDLESS: [&str; 14] = [
+const NEEDLESS: [&str; 15] = [
     "upstream",
     "split",
     "split_cookie",
@@ -30,6 +30,7 @@ const NEEDLESS: [&str; 14] = [
     "mirror",
     "priority",
     "slo",
+    "upgrades",
 ];
 
 /// `Some(None)` where there is none. A route that has one has nothing else to do with its requests.

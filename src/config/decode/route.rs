@@ -6,7 +6,7 @@ use super::fields::Fields;
 use super::value::{Value, nearest};
 use super::{
     check_name, compress, cors, fault, header_edits, hedge, mirror, overload, rate_limit, redirect, retry,
-    rewrite, route_match, split, strategy, timeouts,
+    rewrite, route_match, split, strategy, timeouts, upgrades,
 };
 use crate::config::excerpt::quoted;
 use crate::config::model::{Compress, Retry, Route};
@@ -77,6 +77,7 @@ fn one(
     let early_hints = fields.get("early_hints", Value::switch).unwrap_or(false);
     let priority = fields.get("priority", overload::priority).unwrap_or_default();
     let slo = fields.get("slo", overload::slo).flatten();
+    let upgrades = fields.get("upgrades", upgrades::read).unwrap_or_default();
     fields.close();
     Some(Route {
         name: name?,
@@ -100,6 +101,7 @@ fn one(
         early_hints,
         priority,
         slo,
+        upgrades,
     })
 }
 

@@ -17,9 +17,10 @@ pub(super) fn read(value: Value<'_>) -> Option<Timeouts> {
     let idle = fields.get("idle", timeout).unwrap_or(Timeouts::default().idle);
     let body_idle = fields.get("body_idle", timeout).unwrap_or(idle);
     let per_try = fields.get("per_try", timeout);
+    let tunnel_idle = fields.get("tunnel_idle", timeout).unwrap_or(Timeouts::default().tunnel_idle);
     let pace = pace(&mut fields);
     fields.close();
-    Some(Timeouts { request, per_try, idle, body_idle, pace })
+    Some(Timeouts { request, per_try, idle, body_idle, tunnel_idle, pace })
 }
 
 fn pace(fields: &mut Fields<'_>) -> Option<BodyPace> {

@@ -34,6 +34,7 @@ fn the_smallest_config_has_the_documented_defaults() {
             per_try: None,
             idle: Duration::from_secs(60),
             body_idle: Duration::from_secs(60),
+            tunnel_idle: Duration::from_secs(3600),
             pace: Some(BodyPace::default()),
         }
     );

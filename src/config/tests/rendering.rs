@@ -49,6 +49,8 @@ fn what_is_printed_reads_back_to_the_same_config() {
     }
     survives(&route("retry: off\ntimeouts: { per_try: 3s }"));
     survives(&route("retry: { on: [429, timeout, reset, 504], backoff: { base: 1ms }, max_body: 1000 }"));
+    survives(&route("upgrades: off\ntimeouts: { tunnel_idle: 5m }"));
+    survives(&route("upgrades: [websocket, Chat/2]"));
     survives(&route("hedge: {}"));
     survives(&route("hedge: { after: p99.9, max_percent: 100 }"));
     survives(&route("hedge: { after: 1500ms }"));

@@ -4,7 +4,7 @@
 //! and to its clients a reverse proxy is the origin, so neither is meant for the other side. Trailer stays: trailers are
 //! passed on.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName};
 
 use super::present::Present;
 
@@ -43,14 +43,6 @@ pub(super) fn wants_trailers(headers: &HeaderMap) -> bool {
     tokens(headers, &header::TE).any(|token| token.eq_ignore_ascii_case(b"trailers"))
 }
 
-/// What the client asks to upgrade to, to be read before [`prepare_request`](super::prepare_request) takes it off.
-/// Never `h2c`, which would carry requests past this proxy unseen.
-pub fn requested_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
-    let is_asked = tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
-    let is_h2c = tokens(headers, &header::UPGRADE).any(|token| token.eq_ignore_ascii_case(b"h2c"));
-    if is_asked && !is_h2c { headers.get(header::UPGRADE).cloned() } else { None }
-}
-
 /// The headers that Connection names, save those that it may not. Empty, and not allocated, for `keep-alive`.
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     tokens(headers, &header::CONNECTION)
@@ -74,7 +66,8 @@ fn is_protected(name: &HeaderName) -> bool {
         || matches!(name.as_str(), "x-real-ip" | "x-request-id")
 }
 
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+/// What a header lists, over all of its lines.
+pub fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
     let lines = headers.get_all(name).into_iter();
     lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }

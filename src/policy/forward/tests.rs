@@ -155,16 +155,6 @@ fn expect_is_not_passed_on() {
     assert!(!sent_by_stranger(&[("expect", "100-continue")]).contains_key("expect"));
 }
 
-#[test]
-fn an_upgrade_is_reported_unless_it_is_h2c() {
-    let websocket = map(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")]);
-    assert_eq!(requested_upgrade(&websocket), Some(HeaderValue::from_static("websocket")));
-    assert_eq!(requested_upgrade(&map(&[("upgrade", "websocket")])), None);
-    for h2c in ["h2c", "H2C", "websocket, h2c"] {
-        assert_eq!(requested_upgrade(&map(&[("connection", "upgrade"), ("upgrade", h2c)])), None, "{h2c}");
-    }
-}
-
 const FORGED: [(&str, &str); 7] = [
     ("x-forwarded-for", "6.6.6.6"),
     ("x-forwarded-for", "7.7.7.7"),

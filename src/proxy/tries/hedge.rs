@@ -42,12 +42,13 @@ struct Second<'a> {
 
 impl<'a> Tries<'a> {
     /// By what rule the request may be with two endpoints at a time, if it may. One that is kept to an endpoint may not:
-    /// another knows nothing of the session, and would answer the sooner for it.
+    /// another knows nothing of the session, and would answer the sooner for it. Nor one that is to become a tunnel.
     pub(super) fn hedged(&self, request: &Request<RequestBody>) -> Option<&'a Hedged> {
         let hedged = self.route.hedge.as_ref()?;
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         let free = self.kept_to.is_none();
-        (reads && free && matches!(request.body(), RequestBody::Empty)).then_some(hedged)
+        let switches = request.headers().contains_key(header::UPGRADE);
+        (reads && free && !switches && matches!(request.body(), RequestBody::Empty)).then_some(hedged)
     }
 
     /// As `send`, with a second copy if the first is slow.
