@@ -14,7 +14,7 @@ use crate::net::tls::Termination;
 use crate::policy::clients::{Clients, Counted, TooMany};
 use crate::policy::forward::TrustedProxies;
 use crate::snapshot::Id;
-use crate::telemetry::metrics::Rejected;
+use crate::telemetry::metrics::{EndedEarly, Rejected};
 
 /// A listener that is open on every worker.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub struct Bound {
     full: AtomicU64,
     /// Closed unserved because their client had too many.
     over: AtomicU64,
+    /// HTTP/2 connections that were ended before their clients would have, by cause.
+    ended: [AtomicU64; EndedEarly::ALL.len()],
 }
 
 impl Bound {
@@ -64,6 +66,11 @@ impl Bound {
             by_listener: self.full.load(Ordering::Relaxed),
             by_client: self.over.load(Ordering::Relaxed),
         }
+    }
+
+    /// HTTP/2 connections that were ended before their clients would have, by cause.
+    pub fn ended_early(&self) -> [u64; EndedEarly::ALL.len()] {
+        self.ended.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
     /// A trusted proxy speaks for many clients.
@@ -103,6 +110,13 @@ pub struct Seat {
     bound: Arc<Bound>,
     /// Its place among those of its client, where these are bounded.
     counted: Option<Counted>,
+}
+
+impl Seat {
+    /// Its connection was ended before its client would have.
+    pub fn ended_early(&self, cause: EndedEarly) {
+        self.bound.ended[cause as usize].fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Seat {
@@ -202,6 +216,7 @@ fn bind(config: &config::Listener, open: &[Arc<Bound>], workers: usize) -> Resul
         clients: ArcSwapOption::empty(),
         full: AtomicU64::new(0),
         over: AtomicU64::new(0),
+        ended: Default::default(),
     };
     bound.limit(&config.limits);
     Ok(Opened { bound: Arc::new(bound), sockets })

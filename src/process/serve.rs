@@ -9,12 +9,10 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
-use hyper::rt::Executor;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::spawn_local;
 
 use crate::config::Limits;
 use crate::net::downstream::{Connection, Socket};
@@ -24,8 +22,8 @@ use crate::proxy;
 use crate::proxy::body::ResponseBody;
 use crate::proxy::handle::Service;
 
-/// Requests that a client may have under way on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 128;
+mod http2;
+mod unread;
 
 /// Why a connection ended before its time.
 type Broken = Box<dyn Error + Send + Sync>;
@@ -61,7 +59,7 @@ async fn speak(
         None => socket.begins_http2().await?,
     };
     match is_http2 {
-        true => Box::pin(speak_http2(service, socket, limits)).await,
+        true => Box::pin(http2::speak(service, socket, limits)).await,
         false => speak_http1(service, socket, limits).await,
     }
 }
@@ -85,18 +83,6 @@ async fn speak_http1(service: Rc<Service>, socket: Socket, limits: &Limits) -> R
     let handler = service_fn(move |request| answer(Rc::clone(&service), request));
     let mut http = http1::Builder::new();
     http.auto_date_header(false).max_header_size(limits.max_header_bytes);
-    let serving = pin!(http.serve_connection(TokioIo::new(socket), handler));
-    to_the_end(&connection, serving, |serving| serving.graceful_shutdown()).await
-}
-
-async fn speak_http2(service: Rc<Service>, socket: Socket, limits: &Limits) -> Result<(), Broken> {
-    let connection = Rc::clone(&service.connection);
-    connection.multiplex();
-    let handler = service_fn(move |request| proxy::handle(Rc::clone(&service), request));
-    let mut http = http2::Builder::new(Local);
-    http.auto_date_header(false)
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX));
     let serving = pin!(http.serve_connection(TokioIo::new(socket), handler));
     to_the_end(&connection, serving, |serving| serving.graceful_shutdown()).await
 }
@@ -132,14 +118,4 @@ async fn answer(
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
-}
-
-/// Runs the streams of an HTTP/2 connection on its own worker.
-#[derive(Debug, Clone, Copy)]
-struct Local;
-
-impl<F: Future + 'static> Executor<F> for Local {
-    fn execute(&self, future: F) {
-        spawn_local(async move { drop(future.await) });
-    }
 }

@@ -18,11 +18,13 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::bound::{Bound, Seat};
 use super::serve::serve;
-use crate::net::downstream::{Connection, Waits};
+use crate::net::downstream::{Connection, Ended, Waits};
 use crate::net::timers::TICK;
+use crate::policy::flood::Flood;
 use crate::proxy::handle::Service;
 use crate::proxy::view::Worker;
 use crate::snapshot::{Id, Snapshot};
+use crate::telemetry::metrics::EndedEarly;
 use crate::telemetry::recorder::{Batch, Recorder};
 
 /// Orders that may wait for one worker.
@@ -238,7 +240,7 @@ impl Floor {
             listener: bound.id,
             scheme: if tls.is_some() { "https" } else { "http" },
         };
-        let guest = Guest { floor: Rc::clone(self), key, _seat: seat };
+        let guest = Guest { floor: Rc::clone(self), key, seat };
         let limits = Arc::clone(&limits);
         spawn_local(async move {
             serve(service, stream, tls, &limits).await;
@@ -280,7 +282,7 @@ async fn stop_order(inbox: &mut mpsc::Receiver<Order>) {
 struct Guest {
     floor: Rc<Floor>,
     key: usize,
-    _seat: Seat,
+    seat: Seat,
 }
 
 impl Drop for Guest {
@@ -290,9 +292,22 @@ impl Drop for Guest {
         if let Some(reason) = connection.refused() {
             self.floor.worker.recorder.head_refused(listener, connection.peer.ip(), reason);
         }
+        if let Some(cause) = connection.ended().and_then(ended_early) {
+            self.seat.ended_early(cause);
+        }
         if connections.is_empty() {
             self.floor.emptied.notify_one();
         }
+    }
+}
+
+/// An idle connection has had its time.
+fn ended_early(ended: Ended) -> Option<EndedEarly> {
+    match ended {
+        Ended::Idle => None,
+        Ended::HeaderTimeout => Some(EndedEarly::HeaderTimeout),
+        Ended::Flood(Flood::ControlFrames) => Some(EndedEarly::ControlFrames),
+        Ended::Flood(Flood::CancelledRequests) => Some(EndedEarly::CancelledRequests),
     }
 }
 
