@@ -13,6 +13,8 @@ const FRAME_EARNS: u32 = 4;
 /// Cancelled requests at once: twice the streams that a connection has by default, as of somebody who leaves a page and
 /// the next one too.
 const CANCELLED: Bucket = Bucket::of(256, Duration::from_millis(100));
+/// A request that is cancelled later has been waited for, by a client that gave up: those of slow endpoints do, all at once.
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// What one answered request earns: whoever lets every second one be answered is no flood.
 const ANSWER_EARNS: u32 = 1;
 
@@ -21,7 +23,7 @@ const ANSWER_EARNS: u32 = 1;
 pub enum Flood {
     /// Frames that ask for nothing: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, unknown ones.
     ControlFrames,
-    /// Requests that ended before their answer did.
+    /// Requests that ended at once, before their answer did.
     CancelledRequests,
 }
 
@@ -51,11 +53,14 @@ impl Allowance {
         self.control.add(CONTROL_FRAMES, FRAME_EARNS);
     }
 
-    /// A request has ended without its answer.
+    /// A request has ended without its answer, so long after it came.
     ///
     /// # Errors
     /// It is one too many.
-    pub fn cancelled(&mut self, now: Instant) -> Result<(), Flood> {
+    pub fn cancelled(&mut self, after: Duration, now: Instant) -> Result<(), Flood> {
+        if after >= AT_ONCE {
+            return Ok(());
+        }
         self.cancelled.take(CANCELLED, 1, now).then_some(()).ok_or(Flood::CancelledRequests)
     }
 
@@ -121,7 +126,7 @@ mod tests {
     }
 
     fn cancelled(allowance: &mut Allowance, wanted: usize, now: Instant) -> usize {
-        (0..wanted).take_while(|_| allowance.cancelled(now).is_ok()).count()
+        (0..wanted).take_while(|_| allowance.cancelled(Duration::ZERO, now).is_ok()).count()
     }
 
     #[test]
@@ -130,7 +135,7 @@ mod tests {
         let mut allowance = Allowance::new(now);
         assert_eq!((control(&mut allowance, 5000, now), cancelled(&mut allowance, 5000, now)), (1000, 256));
         assert_eq!(allowance.control_frame(1, now), Err(Flood::ControlFrames));
-        assert_eq!(allowance.cancelled(now), Err(Flood::CancelledRequests));
+        assert_eq!(allowance.cancelled(Duration::ZERO, now), Err(Flood::CancelledRequests));
     }
 
     #[test]
@@ -148,9 +153,16 @@ mod tests {
         let now = Instant::now();
         let mut allowance = Allowance::new(now);
         for _ in 0..100_000 {
-            assert_eq!(allowance.cancelled(now), Ok(()));
+            assert_eq!(allowance.cancelled(Duration::ZERO, now), Ok(()));
             allowance.answered();
         }
+    }
+
+    #[test]
+    fn who_gives_up_on_a_slow_endpoint_is_no_flood() {
+        let now = Instant::now();
+        let mut allowance = Allowance::new(now);
+        assert!((0..5000).all(|_| allowance.cancelled(AT_ONCE, now).is_ok()));
     }
 
     #[test]

@@ -498,7 +498,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.close_record();
-        self.connection.request_over(!self.completed && !self.record.truncated);
+        self.connection.request_over(self.completed || self.record.truncated, self.record.total);
         if let Some(entry) = self.log.take() {
             self.worker.recorder.log(&entry, &self.record);
         }

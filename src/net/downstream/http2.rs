@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::frames::{Frame, FrameScan, Kind};
 use crate::policy::flood::{Allowance, Flood};
@@ -111,12 +111,12 @@ impl Http2 {
         self.idle_until.set(None);
     }
 
-    /// Whether it was the last one that ran. `cancelled`: it ended without its answer.
-    pub(super) fn request_over(&self, cancelled: bool, now: Instant) -> bool {
+    /// Whether it was the last one that ran. It has lasted so long, and was answered or not.
+    pub(super) fn request_over(&self, answered: bool, after: Duration, now: Instant) -> bool {
         let mut allowance = self.allowance.get();
-        match cancelled {
-            true => self.note(allowance.cancelled(now)),
-            false => allowance.answered(),
+        match answered {
+            true => allowance.answered(),
+            false => self.note(allowance.cancelled(after, now)),
         }
         self.allowance.set(allowance);
         self.open.set(self.open.get() - 1);
@@ -224,8 +224,6 @@ impl Incoming {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -301,12 +299,12 @@ mod tests {
         let http2 = begun(now);
         for _ in 0..1000 {
             http2.request_started();
-            assert!(http2.request_over(false, now));
+            assert!(http2.request_over(true, Duration::ZERO, now));
         }
         assert_eq!(http2.ended(), None);
         for _ in 0..257 {
             http2.request_started();
-            http2.request_over(true, now + Duration::from_millis(1));
+            http2.request_over(false, Duration::ZERO, now);
         }
         assert_eq!(http2.ended(), Some(Ended::Flood(Flood::CancelledRequests)));
     }

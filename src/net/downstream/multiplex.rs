@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -26,10 +27,10 @@ impl Connection {
         self.http2.get().is_some()
     }
 
-    /// Nothing is left of a request: answered, or given up by either side. `cancelled`: without its answer.
-    pub fn request_over(&self, cancelled: bool) {
+    /// Nothing is left of a request that has lasted so long: answered, or given up by either side.
+    pub fn request_over(&self, answered: bool, after: Duration) {
         let Some(http2) = self.http2.get() else { return };
-        if http2.request_over(cancelled, self.timers.now()) {
+        if http2.request_over(answered, after, self.timers.now()) {
             self.wait_for_request();
         }
         if http2.ended().is_some() {

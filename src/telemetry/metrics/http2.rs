@@ -14,7 +14,7 @@ pub enum EndedEarly {
     HeaderTimeout,
     /// Too many frames that ask for nothing.
     ControlFrames,
-    /// Too many requests that ended before their answers did.
+    /// Too many requests that ended at once, before their answers did.
     CancelledRequests,
 }
 

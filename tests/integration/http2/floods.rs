@@ -160,7 +160,7 @@ fn requests_that_are_cancelled_at_once_are_stopped_before_they_flood_the_endpoin
             break;
         }
         sent += 1;
-        if sent % 8 == 0 {
+        if sent.is_multiple_of(8) {
             // The proxy has seen them by the time it answers: they do not arrive in one read.
             if !client.try_send(frame(PING, 0, 0, [0; 8])) || client.next_of(PING).is_none() {
                 break;

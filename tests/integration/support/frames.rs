@@ -1,7 +1,7 @@
 //! An HTTP/2 client that sends exactly the frames it is given (RFC 9113 section 4, RFC 7541 without compression).
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 
 use super::DEADLINE;
 use super::message::is_timeout;
@@ -233,12 +233,6 @@ impl Frames {
     /// The GOAWAY that the connection ends with; nothing where it ends without one.
     pub fn goodbye(&mut self) -> Option<Frame> {
         std::iter::from_fn(|| self.next()).filter(|frame| frame.kind == GOAWAY).last()
-    }
-
-    /// Ends the sending side.
-    pub fn finish(&mut self) -> &mut Self {
-        self.stream.shutdown(Shutdown::Write).expect("shutdown");
-        self
     }
 
     /// The socket itself.

@@ -8,7 +8,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::{JoinHandle, LocalSet};
+use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use super::DEADLINE;
@@ -18,7 +18,6 @@ pub struct Http2 {
     runtime: Runtime,
     tasks: LocalSet,
     sender: SendRequest<Bytes>,
-    connection: JoinHandle<Result<(), h2::Error>>,
 }
 
 /// What came of a request.
@@ -59,12 +58,14 @@ impl Http2 {
     pub fn connect(address: SocketAddr) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let tasks = LocalSet::new();
-        let (sender, connection) = tasks.block_on(&runtime, async {
+        let sender = tasks.block_on(&runtime, async {
             let stream = TcpStream::connect(address).await.expect("connect");
             let (sender, connection) = h2::client::handshake(stream).await.expect("a handshake");
-            (sender, tokio::task::spawn_local(connection))
+            // What it ends with, its requests are told too.
+            tokio::task::spawn_local(async move { drop(connection.await) });
+            sender
         });
-        Self { runtime, tasks, sender, connection }
+        Self { runtime, tasks, sender }
     }
 
     fn wait<T>(&self, what: &str, future: impl Future<Output = T>) -> T {
@@ -117,25 +118,6 @@ impl Http2 {
             upload.send_trailers(trailers).expect("trailers");
         }
         self.answer(response)
-    }
-
-    /// The head of a response, whose body is still to be read.
-    pub fn head(&self, response: ResponseFuture) -> Response<RecvStream> {
-        self.wait("a head", response).expect("a head")
-    }
-
-    /// The rest of a response.
-    pub fn rest(&self, response: Response<RecvStream>) -> Answer {
-        self.wait("the rest of an answer", read(response))
-    }
-
-    /// Lets the connection move until it has ended.
-    pub fn ends(&mut self) -> Result<(), h2::Error> {
-        let Self { runtime, tasks, connection, .. } = self;
-        let ended = async {
-            timeout(DEADLINE, connection).await.expect("waited in vain for the end").expect("no panic")
-        };
-        tasks.block_on(runtime, ended)
     }
 }
 
