@@ -39,7 +39,7 @@ main() {
 install_for() {
     case $1 in
         demo) need_commands cc pkg-config curl wrk ss ;;
-        test) need_commands cc pkg-config curl wrk nginx haproxy nc openssl ss ;;
+        test) need_commands cc pkg-config curl h2load haproxy nghttp wrk nginx nc openssl ss ;;
         conformance) need_commands cc pkg-config nghttp h2load ;;
         lint)
             need_commands cc pkg-config shellcheck

@@ -11,6 +11,7 @@ pub mod cookies;
 pub mod cors;
 pub mod draw;
 pub mod endpoint;
+pub mod flood;
 pub mod forward;
 pub mod grpc;
 pub mod head;

@@ -97,6 +97,8 @@ pub struct Limits {
     pub max_connections_per_client: Option<usize>,
     /// Bytes of a request head, 8 KiB to 1 MiB. Default 64 KiB.
     pub max_header_bytes: usize,
+    /// Requests that a client may have under way on one HTTP/2 connection, 1 to 1000. Default 128.
+    pub max_streams: u32,
     /// From the first byte of a head to its last, 1 ms to 24 h. Default 10 s.
     pub header_timeout: Duration,
     /// How long a connection may wait for its next request, 1 ms to 24 h. Default 75 s.
@@ -109,6 +111,7 @@ impl Default for Limits {
             max_connections: 10_000,
             max_connections_per_client: None,
             max_header_bytes: 64 * 1024,
+            max_streams: 128,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
         }

@@ -123,6 +123,7 @@ fn listener_doc(listener: &Listener) -> Doc {
         max_connections,
         max_connections_per_client,
         max_header_bytes,
+        max_streams,
         header_timeout,
         idle_timeout,
     } = &listener.limits;
@@ -130,6 +131,7 @@ fn listener_doc(listener: &Listener) -> Doc {
         ("max_connections", whole(*max_connections)),
         ("max_connections_per_client", max_connections_per_client.map_or_else(|| text("off"), whole)),
         ("max_header_bytes", text(&show_size(*max_header_bytes as u64))),
+        ("max_streams", whole(*max_streams as usize)),
         ("header_timeout", duration(*header_timeout)),
         ("idle_timeout", duration(*idle_timeout)),
     ]);

@@ -19,20 +19,25 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use super::timers::{Timer, Timers};
+use super::timers::{TICK, Timer, Timers};
 use super::tls::Session;
 use super::transport::Transport;
 use crate::policy::reason::Reason;
 
+mod frames;
 mod head_scan;
+mod http2;
 mod interim;
 mod introduction;
 mod library_answer;
 mod linger;
+mod multiplex;
 mod preface;
 
 pub use head_scan::Flaw;
 use head_scan::HeadScan;
+pub use http2::Ended;
+use http2::Http2;
 pub use interim::Interim;
 
 /// How long a connection that is to be closed, and has no request running, may still bring its last.
@@ -68,9 +73,10 @@ pub struct Connection {
     local: Cell<SocketAddr>,
     session: OnceCell<Option<Box<Session>>>,
     waits: Waits,
+    timers: Rc<Timers>,
     phase: Cell<Phase>,
-    /// Requests that run now, where several may: over HTTP/2.
-    streams: Cell<Option<u32>>,
+    /// What is kept beside, where it speaks HTTP/2.
+    http2: OnceCell<Box<Http2>>,
     scan: Cell<HeadScan>,
     read_timer: Timer,
     write_timer: Timer,
@@ -96,8 +102,9 @@ impl Connection {
             local: Cell::new(local),
             session: OnceCell::new(),
             waits,
+            timers: Rc::clone(timers),
             phase: Cell::new(Phase::Busy),
-            streams: Cell::new(None),
+            http2: OnceCell::new(),
             scan: Cell::default(),
             read_timer: timers.timer(),
             write_timer: timers.timer(),
@@ -130,22 +137,14 @@ impl Connection {
     /// A request head is complete; its route decides from here how long things may take. Returns what is wrong with
     /// the head that the library does not say.
     pub fn request_started(&self) -> Option<Flaw> {
-        self.streams.set(self.streams.get().map(|streams| streams + 1));
         self.phase.set(Phase::Busy);
+        if let Some(http2) = self.http2.get() {
+            http2.request_started();
+            self.wait_for_frames(http2);
+            return None;
+        }
         self.read_timer.clear();
         self.scan.take().flaw()
-    }
-
-    /// From here on it speaks HTTP/2: requests run side by side, and what concerns one of them does not concern the
-    /// connection.
-    pub fn multiplex(&self) {
-        self.streams.set(Some(0));
-        self.wait_for_request();
-    }
-
-    /// Whether it speaks HTTP/2.
-    pub fn is_multiplexed(&self) -> bool {
-        self.streams.get().is_some()
     }
 
     /// A handshake has been tried. `None`: the client spoke plain HTTP where it has to use TLS.
@@ -187,24 +186,19 @@ impl Connection {
         }
     }
 
-    /// Nothing is left of the request: answered, or given up by either side.
-    pub fn request_over(&self) {
-        let Some(streams) = self.streams.get() else { return };
-        self.streams.set(Some(streams - 1));
-        if streams == 1 {
-            self.wait_for_request();
-        }
-    }
-
-    /// How long the client may leave a response unread, and until when it must have it all.
+    /// How long the client may leave a response unread, and until when it must have it all. Where several requests share
+    /// the connection, none of them ends it for the others: it may be as slow as the most patient of them allows.
     pub fn allow_write(&self, stall: Duration, until: Option<Instant>) {
+        if self.is_multiplexed() {
+            return self.write_wait.set(stall.max(self.write_wait.get()));
+        }
         self.write_wait.set(stall);
         self.write_until.set(until);
     }
 
     /// The connection will be closed with request bytes unread; read them out first (see `linger.rs`).
     pub fn linger_on_close(&self) {
-        self.linger.set(!self.is_multiplexed());
+        self.linger.set(true);
     }
 
     /// Until the response is written whole, the connection can only end by a reset: this client takes the end of the
@@ -220,6 +214,10 @@ impl Connection {
             // Its next request may be on the wire already: give it a moment, then no more.
             self.wait_for_request();
         }
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(task) = self.task.borrow().as_ref() {
             task.wake_by_ref();
         }
@@ -291,13 +289,27 @@ impl Connection {
 
     fn wait_for_request(&self) {
         self.phase.set(Phase::Idle);
+        let until = self.idle_deadline();
+        if let Some(http2) = self.http2.get() {
+            http2.idles_until(until);
+            return self.wait_for_frames(http2);
+        }
         self.scan.set(HeadScan::default());
-        self.wait(self.waits.idle);
+        self.read_timer.set_at(until);
     }
 
-    /// Waits for what may never come: for no longer than a moment where the connection is to close.
+    fn idle_deadline(&self) -> Instant {
+        self.timers.now() + self.patience(self.waits.idle) + TICK
+    }
+
+    /// Waits for what may never come.
     fn wait(&self, usual: Duration) {
-        self.read_timer.set(if self.closing.get() { LAST_REQUEST_WAIT.min(usual) } else { usual });
+        self.read_timer.set(self.patience(usual));
+    }
+
+    /// No longer than a moment where the connection is to close.
+    fn patience(&self, usual: Duration) -> Duration {
+        if self.closing.get() { LAST_REQUEST_WAIT.min(usual) } else { usual }
     }
 
     /// When a client that does not take what is written is given up.
@@ -307,9 +319,6 @@ impl Connection {
     }
 
     fn bytes_arrived(&self, bytes: &[u8]) {
-        if self.is_multiplexed() {
-            return;
-        }
         match self.phase.get() {
             Phase::Busy => return,
             Phase::Answered if self.uploading.get() => return self.read_timer.set(self.write_wait.get()),
@@ -349,6 +358,8 @@ pub struct Socket {
     linger: linger::Linger,
     write_blocked: bool,
     shut: bool,
+    /// Something was written since the library last said that nothing is left of it.
+    unflushed: bool,
 }
 
 impl Socket {
@@ -363,6 +374,7 @@ impl Socket {
             linger: linger::Linger::default(),
             write_blocked: false,
             shut: false,
+            unflushed: false,
         }
     }
 
@@ -409,7 +421,7 @@ impl Socket {
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(rest) = self.answer.as_ref().and_then(library_answer::Answer::rest) {
-            let written = Pin::new(&mut self.stream).poll_write(cx, rest);
+            let written = Pin::new(&mut self.stream).poll_write(cx, &rest);
             let count = ready!(self.write_outcome(cx, written))?;
             if let Some(answer) = &mut self.answer {
                 answer.advance(count);
@@ -429,6 +441,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        self.say_goodbye_if_possible();
         if self.connection.reset.get() {
             // Fails only if the other side was quicker, and then there is nobody left to be misled.
             let _ = self.stream.tcp().set_zero_linger();
@@ -442,9 +455,10 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.ahead.is_empty() {
-            let count = self.ahead.len().min(buf.remaining());
-            buf.put_slice(&self.ahead.split_to(count));
+        if self.connection.is_multiplexed() {
+            return self.poll_read_frames(cx, buf);
+        }
+        if self.take_ahead(buf) {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
@@ -466,6 +480,7 @@ impl AsyncWrite for Socket {
             return Poll::Ready(Ok(buf.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.note_frames(&written, &[IoSlice::new(buf)]);
         self.write_outcome(cx, written)
     }
 
@@ -479,6 +494,7 @@ impl AsyncWrite for Socket {
         }
         ready!(self.poll_rest_of_interim(cx))?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.note_frames(&written, bufs);
         self.write_outcome(cx, written)
     }
 
@@ -490,11 +506,13 @@ impl AsyncWrite for Socket {
         ready!(self.poll_answer(cx))?;
         ready!(self.poll_interim(cx))?;
         self.connection.written();
+        self.unflushed = false;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.shut = true;
+        self.take_goodbye();
         ready!(self.poll_answer(cx))?;
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         if !self.connection.linger.get() {

@@ -29,6 +29,16 @@ pub fn forget(headers: &mut HeaderMap, names: &[Box<str>]) {
     }
 }
 
+/// Makes one line of all: an HTTP/1 endpoint may have only one, and HTTP/2 splits it for its compression (RFC 9113 section
+/// 8.2.3).
+pub fn join(headers: &mut HeaderMap) {
+    let lines: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() > 1 {
+        let joined = HeaderValue::from_bytes(&lines.join(&b"; "[..])).expect("values of a header make one");
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
 fn pairs(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     line.as_bytes().split(|byte| *byte == b';')
 }
@@ -103,6 +113,19 @@ mod tests {
         );
         assert_eq!(left(&["own=x; own=y; "]), [""; 0]);
         assert_eq!(left(&["a=own=x;  town=1", "own=y", "b=2"]), ["a=own=x;  town=1", "b=2"]);
+    }
+
+    #[test]
+    fn several_lines_become_one() {
+        for (lines, expected) in [
+            (&["a=1", "b=2; c=3", "d"][..], &["a=1; b=2; c=3; d"][..]),
+            (&["a=1;  b"], &["a=1;  b"]),
+            (&[], &[]),
+        ] {
+            let mut headers = headers(lines);
+            join(&mut headers);
+            assert_eq!(headers.get_all(header::COOKIE).iter().collect::<Vec<_>>(), expected);
+        }
     }
 
     #[test]

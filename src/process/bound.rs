@@ -15,7 +15,7 @@ use crate::policy::clients::{Clients, Counted, TooMany};
 use crate::policy::forward::TrustedProxies;
 use crate::policy::proxy_header::{self, Expect, Refusal};
 use crate::snapshot::Id;
-use crate::telemetry::metrics::Rejected;
+use crate::telemetry::metrics::{EndedEarly, Rejected};
 
 /// A listener that is open on every worker.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct Bound {
     over: AtomicU64,
     /// Closed unserved for want of a good PROXY header, index by index [`Refusal::ALL`].
     refused: [AtomicU64; Refusal::ALL.len()],
+    /// HTTP/2 connections that were ended before their clients would have, by cause.
+    ended: [AtomicU64; EndedEarly::ALL.len()],
 }
 
 impl Bound {
@@ -81,6 +83,11 @@ impl Bound {
             by_client: self.over.load(Ordering::Relaxed),
             by_proxy_header: self.refused.each_ref().map(|count| count.load(Ordering::Relaxed)),
         }
+    }
+
+    /// HTTP/2 connections that were ended before their clients would have, by cause.
+    pub fn ended_early(&self) -> [u64; EndedEarly::ALL.len()] {
+        self.ended.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
     /// A trusted proxy speaks for many clients.
@@ -133,6 +140,11 @@ impl Seat {
     /// Whose place it is.
     pub fn bound(&self) -> &Bound {
         &self.bound
+    }
+
+    /// Its connection was ended before its client would have.
+    pub fn ended_early(&self, cause: EndedEarly) {
+        self.bound.ended[cause as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -238,6 +250,7 @@ fn bind(config: &config::Listener, open: &[Arc<Bound>], workers: usize) -> Resul
         full: AtomicU64::new(0),
         over: AtomicU64::new(0),
         refused: [const { AtomicU64::new(0) }; Refusal::ALL.len()],
+        ended: Default::default(),
     };
     bound.limit(&config.limits);
     Ok(Opened { bound: Arc::new(bound), sockets })

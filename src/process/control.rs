@@ -163,6 +163,7 @@ impl Control {
             listeners: listeners.iter().map(|bound| (bound.id, bound.name.load().to_string())).collect(),
             connections: listeners.iter().map(|bound| bound.open.load(Ordering::Relaxed)).collect(),
             checks: Arc::clone(self.checks.records()),
+            connections_ended: listeners.iter().map(|bound| bound.ended_early()).collect(),
             connections_rejected: listeners.iter().map(|bound| bound.rejected()).collect(),
             terminations: listeners.iter().map(|bound| bound.tls.load_full()).collect(),
             certificates: self.certificates.counts(),

@@ -4,18 +4,16 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use hyper::rt::Executor;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
-use tokio::task::spawn_local;
 
 use crate::config::Limits;
 use crate::net::accepted::Accepted;
@@ -27,8 +25,8 @@ use crate::proxy;
 use crate::proxy::body::ResponseBody;
 use crate::proxy::handle::Service;
 
-/// Requests that a client may have under way on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 128;
+mod http2;
+mod unread;
 
 /// Why a connection ended before its time.
 type Broken = Box<dyn Error + Send + Sync>;
@@ -64,7 +62,7 @@ async fn speak(
         None => socket.begins_http2().await?,
     };
     match is_http2 {
-        true => Box::pin(speak_http2(service, socket, limits)).await,
+        true => Box::pin(http2::speak(service, socket, limits)).await,
         false => speak_http1(service, socket, limits).await,
     }
 }
@@ -111,19 +109,6 @@ async fn close(mut socket: Socket) -> io::Result<()> {
     }
 }
 
-async fn speak_http2(service: Rc<Service>, socket: Socket, limits: &Limits) -> Result<(), Broken> {
-    let connection = Rc::clone(&service.connection);
-    connection.multiplex();
-    let handler = service_fn(move |request| proxy::handle(Rc::clone(&service), request));
-    let mut http = http2::Builder::new(Local);
-    http.auto_date_header(false)
-        .enable_connect_protocol()
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX));
-    let serving = pin!(http.serve_connection(TokioIo::new(socket), handler));
-    to_the_end(&connection, serving, |serving| serving.graceful_shutdown()).await
-}
-
 /// Runs the library's side of a connection, and has it end where it is asked to.
 async fn to_the_end<F>(
     connection: &Connection,
@@ -155,14 +140,4 @@ async fn answer(
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
-}
-
-/// Runs the streams of an HTTP/2 connection on its own worker.
-#[derive(Debug, Clone, Copy)]
-struct Local;
-
-impl<F: Future + 'static> Executor<F> for Local {
-    fn execute(&self, future: F) {
-        spawn_local(async move { drop(future.await) });
-    }
 }

@@ -20,11 +20,13 @@ use super::bound::{Bound, Seat};
 use super::introduce::introduce;
 use super::serve::serve;
 use crate::net::accepted::Accepted;
-use crate::net::downstream::{Connection, Waits};
+use crate::net::downstream::{Connection, Ended, Waits};
 use crate::net::timers::TICK;
+use crate::policy::flood::Flood;
 use crate::proxy::handle::Service;
 use crate::proxy::view::Worker;
 use crate::snapshot::{Id, Snapshot};
+use crate::telemetry::metrics::EndedEarly;
 use crate::telemetry::recorder::{Batch, Recorder};
 
 /// Orders that may wait for one worker.
@@ -308,9 +310,22 @@ impl Drop for Guest {
         if let Some(reason) = connection.refused() {
             self.floor.worker.recorder.head_refused(listener, connection.peer().ip(), reason);
         }
+        if let Some(cause) = connection.ended().and_then(ended_early) {
+            self.seat.ended_early(cause);
+        }
         if connections.is_empty() {
             self.floor.emptied.notify_one();
         }
+    }
+}
+
+/// An idle connection has had its time.
+fn ended_early(ended: Ended) -> Option<EndedEarly> {
+    match ended {
+        Ended::Idle => None,
+        Ended::HeaderTimeout => Some(EndedEarly::HeaderTimeout),
+        Ended::Flood(Flood::ControlFrames) => Some(EndedEarly::ControlFrames),
+        Ended::Flood(Flood::CancelledRequests) => Some(EndedEarly::CancelledRequests),
     }
 }
 

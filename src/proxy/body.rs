@@ -2,13 +2,14 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::config::Timeouts;
 use crate::net::pool::Lease;
 
 mod compressed;
@@ -85,6 +86,23 @@ impl Body for RequestBody {
     }
 }
 
+/// How long a client may leave a piece of its answer untaken.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For each piece.
+    pub idle: Duration,
+    /// When all of it must be taken, if there is a bound.
+    pub whole: Option<Instant>,
+}
+
+impl Patience {
+    /// Until when it may leave what it is sent now.
+    pub fn until(self, now: Instant) -> Instant {
+        let idle = now + self.idle;
+        self.whole.map_or(idle, |whole| idle.min(whole))
+    }
+}
+
 /// A response body as it goes to the client.
 #[derive(Debug)]
 pub enum ResponseBody {
@@ -94,6 +112,17 @@ pub enum ResponseBody {
     Download(Download),
     /// The same, compressed on the way.
     Compressed(Box<Compressed>),
+}
+
+impl ResponseBody {
+    /// How long the client may leave it.
+    pub fn patience(&self) -> Patience {
+        match self {
+            Self::Own(_) => Patience { idle: Timeouts::default().idle, whole: None },
+            Self::Download(download) => download.patience(),
+            Self::Compressed(compressed) => compressed.patience(),
+        }
+    }
 }
 
 impl Body for ResponseBody {

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::admission::Permit;
-use super::body::{DownloadError, Progress};
+use super::body::{DownloadError, Patience, Progress};
 use super::compress::Asked;
 use super::tunnel;
 use super::view::Worker;
@@ -483,6 +483,11 @@ impl Exchange {
         .await
     }
 
+    /// How long the client may leave the response untaken.
+    pub fn patience(&self) -> Patience {
+        self.deadlines.reader_patience()
+    }
+
     /// Ready when a deadline has passed.
     pub fn poll_expired(&mut self, cx: &Context<'_>) -> Poll<Expired> {
         self.deadlines.poll_expired(cx)
@@ -541,7 +546,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.close_record();
-        self.connection.request_over();
+        self.connection.request_over(self.completed || self.record.truncated, self.record.total);
         if let Some(entry) = self.log.take() {
             self.worker.recorder.log(&entry, &self.record);
         }

@@ -7,6 +7,7 @@ use super::handle::Service;
 use super::received::Outgoing;
 use super::view::{UpstreamView, Worker};
 use crate::net::tls::Session;
+use crate::policy::cookies;
 use crate::policy::forward::{ForwardContext, prepare_request};
 use crate::policy::head::Framing;
 use crate::policy::header_edits;
@@ -33,6 +34,9 @@ pub fn rewrite(
         request_id: &request_id(&service.worker),
     };
     prepare_request(&mut parts.headers, &context);
+    if parts.version == Version::HTTP_2 {
+        cookies::join(&mut parts.headers);
+    }
     if let Some(host) = route.host() {
         parts.headers.insert(header::HOST, host.clone());
     }

@@ -12,10 +12,12 @@ use prometheus_client::registry::{Registry, Unit};
 
 mod admission;
 mod compress;
+mod http2;
 mod rate_limit;
 mod rejected;
 mod tls;
 
+pub use http2::EndedEarly;
 pub use rejected::Rejected;
 pub use tls::Renewals;
 
@@ -51,6 +53,8 @@ pub struct Process {
     pub terminations: Vec<Option<Arc<Termination>>>,
     /// What became of certificates that were replaced.
     pub certificates: Renewals,
+    /// HTTP/2 connections of each of them that were ended before their clients would have, by cause.
+    pub connections_ended: Vec<[u64; EndedEarly::ALL.len()]>,
     /// What the health checks have found.
     pub checks: Records,
 }
@@ -81,6 +85,7 @@ impl Collector for Scrape {
         self.process(&mut out)?;
         rejected::encode(&self.process, &mut out)?;
         tls::encode(&self.process, &mut out)?;
+        http2::encode(&self.process, &mut out)?;
         rate_limit::encode(&self.snapshot, &figures, &mut out)?;
         self.totals(&mut out, &figures)?;
         self.listeners(&mut out, &figures)?;

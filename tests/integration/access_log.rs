@@ -58,7 +58,7 @@ fn a_json_line_has_every_field() {
     let expected = serde_json::json!({
         "client": "127.0.0.1", "method": "POST", "host": "shop.example", "target": "/cart?a=b", "status": 200,
         "reason": null, "route": "all", "upstream": "shop", "endpoint": origin.address().to_string(),
-        "bytes_in": 3, "bytes_out": 5, "truncated": false, "referer": "/from", "user_agent": "curl/8",
+        "bytes_in": 3, "bytes_out": 5, "truncated": false, "referer": "/from", "user_agent": "curl/8", "protocol": "HTTP/1.1",
     });
     for (key, value) in expected.as_object().expect("an object") {
         assert_eq!(&line[key], value, "{key}");

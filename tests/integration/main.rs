@@ -26,6 +26,7 @@ mod grpc;
 mod header_edits;
 mod health;
 mod hedging;
+mod http2;
 mod invariants;
 mod load;
 mod mirror;

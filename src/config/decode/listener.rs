@@ -15,6 +15,9 @@ pub(super) const ANY_TIMEOUT: std::ops::RangeInclusive<Duration> =
 /// Bytes of a request head that may be configured.
 const HEADER_BYTES: std::ops::RangeInclusive<u64> = 8 * 1024..=1024 * 1024;
 
+/// Streams of one HTTP/2 connection that may be configured.
+const STREAMS: std::ops::RangeInclusive<u64> = 1..=1000;
+
 /// All listeners in file order; no two at one address. `trusts` says whether any peer is in `trusted_proxies`.
 pub(super) fn all(value: Value<'_>, trusts: bool) -> Option<Vec<Listener>> {
     let entries = entries(value)?;
@@ -57,6 +60,7 @@ fn limits(value: Value<'_>) -> Option<Limits> {
         max_connections: fields.get("max_connections", at_least_one).unwrap_or(default.max_connections),
         max_connections_per_client: fields.get("max_connections_per_client", per_client).flatten(),
         max_header_bytes: fields.get("max_header_bytes", header_bytes).unwrap_or(default.max_header_bytes),
+        max_streams: fields.get("max_streams", streams).unwrap_or(default.max_streams),
         header_timeout: fields.get("header_timeout", timeout).unwrap_or(default.header_timeout),
         idle_timeout: fields.get("idle_timeout", timeout).unwrap_or(default.idle_timeout),
     };
@@ -80,6 +84,10 @@ fn per_client(value: Value<'_>) -> Option<Option<usize>> {
     }
     let most = value.whole(0..=u64::from(u32::MAX)).and_then(|number| usize::try_from(number).ok())?;
     Some((most > 0).then_some(most))
+}
+
+fn streams(value: Value<'_>) -> Option<u32> {
+    value.whole(STREAMS).and_then(|number| u32::try_from(number).ok())
 }
 
 fn header_bytes(value: Value<'_>) -> Option<usize> {

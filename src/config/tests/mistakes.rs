@@ -98,6 +98,10 @@ fn a_number_outside_its_range_is_told_the_range() {
         ["2:65 `max_header_bytes` must be a size from 8KiB to 1MiB, found `1KiB`"]
     );
     assert_eq!(
+        bad(&limit("max_streams: 0")),
+        ["2:60 `max_streams` must be a whole number from 1 to 1000, found the number 0"]
+    );
+    assert_eq!(
         bad(&limit("max_connections: 0")),
         ["2:64 `max_connections` must be a whole number, 1 or more, found the number 0"]
     );

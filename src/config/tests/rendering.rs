@@ -47,6 +47,7 @@ fn what_is_printed_reads_back_to_the_same_config() {
         let limits = format!("8080\", limits: {{ max_connections_per_client: {most} }} }}");
         survives(&MINIMAL.replace("8080\" }", &limits));
     }
+    survives(&MINIMAL.replace("8080\" }", "8080\", limits: { max_streams: 7 } }"));
     survives(&route("retry: off\ntimeouts: { per_try: 3s }"));
     survives(&route("retry: { on: [429, timeout, reset, 504], backoff: { base: 1ms }, max_body: 1000 }"));
     survives(&route("upgrades: off\ntimeouts: { tunnel_idle: 5m }"));
@@ -116,6 +117,7 @@ fn every_default_is_spelled_out() {
     let json = to_json(&good(MINIMAL).config);
     assert_eq!(json["workers"], "auto");
     assert_eq!(json["listeners"]["web"]["limits"]["max_header_bytes"], "64KiB");
+    assert_eq!(json["listeners"]["web"]["limits"]["max_streams"], 128);
     assert_eq!(json["upstreams"]["shop"]["least_response"]["quantile"], 0.99);
     assert_eq!(json["upstreams"]["shop"]["least_response"]["normalize"], "route");
     assert_eq!(json["upstreams"]["shop"]["slow_start"], "off");

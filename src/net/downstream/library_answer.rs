@@ -4,6 +4,7 @@
 //! hands to the library carries a `date` or an `x-tillgate-reason`, so a write that is exactly the library's bare
 //! answer can only be its own, and is replaced by one that says why.
 
+use bytes::Bytes;
 use http::StatusCode;
 
 use crate::policy::reason::Reason;
@@ -59,19 +60,21 @@ const LONGEST: usize = 96;
 
 /// An answer on its way out.
 #[derive(Debug)]
-pub(super) struct Answer {
-    bytes: &'static [u8],
-    written: usize,
-}
+pub(super) struct Answer(Bytes);
 
 impl Answer {
+    /// All of it.
+    pub(super) fn new(bytes: impl Into<Bytes>) -> Self {
+        Self(bytes.into())
+    }
+
     /// What is still to be written, if anything is.
-    pub(super) fn rest(&self) -> Option<&'static [u8]> {
-        self.bytes.get(self.written..).filter(|rest| !rest.is_empty())
+    pub(super) fn rest(&self) -> Option<Bytes> {
+        (!self.0.is_empty()).then(|| self.0.clone())
     }
 
     pub(super) fn advance(&mut self, count: usize) {
-        self.written += count;
+        drop(self.0.split_to(count));
     }
 }
 
@@ -81,7 +84,7 @@ pub(super) fn replacement(bytes: &[u8]) -> Option<(Answer, Reason)> {
         return None;
     }
     let found = REPLACEMENTS.iter().find(|replacement| replacement.bare == bytes)?;
-    Some((Answer { bytes: found.answer, written: 0 }, found.reason))
+    Some((Answer::new(found.answer), found.reason))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 
+use super::Patience;
 use super::download::{Download, DownloadError};
 use super::encoder::Encoder;
 use crate::config::{Coding, Levels};
@@ -61,6 +62,11 @@ enum Pause {
 }
 
 impl Compressed {
+    /// How long the client may leave it.
+    pub(super) fn patience(&self) -> Patience {
+        self.download.patience()
+    }
+
     /// Compresses what comes of `download`.
     pub fn new(download: Download, coding: Coding, levels: Levels, place: Compressing) -> Self {
         let stage = Stage::Before(coding, levels, download.length());

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{RequestBody, ready_soon, with_first};
+use super::{Patience, RequestBody, ready_soon, with_first};
 use crate::net::pool::Lease;
 use crate::proxy::exchange::{Exchange, Expired};
 
@@ -63,6 +63,10 @@ impl Download {
             None => self.finish(),
         }
         Poll::Ready(next)
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        self.exchange.patience()
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {

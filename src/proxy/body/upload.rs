@@ -163,7 +163,16 @@ impl Upload {
             self.progress.task.replace(Some(cx.waker().clone()));
         }
         self.progress.whole.set(self.is_whole());
-        next.map(|frame| frame.map(|frame| frame.map_err(|_| Failure::Incomplete)))
+        next.map(|frame| match frame {
+            Some(frame) => Some(frame.map_err(|_| Failure::Incomplete)),
+            None => self.broken_off().then_some(Err(Failure::Incomplete)),
+        })
+    }
+
+    /// Whether the end is none: the library takes a stream that the client resets with NO_ERROR for one that has ended, and
+    /// the endpoint would take half a request for a whole one.
+    fn broken_off(&self) -> bool {
+        self.connection.is_multiplexed() && !self.incoming.is_end_stream()
     }
 
     fn wait(&self) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::config::{BodyPace, Timeouts};
 use crate::net::timers::{Timer, Timers};
 use crate::policy::reason::Reason;
-use crate::proxy::body::Progress;
+use crate::proxy::body::{Patience, Progress};
 
 /// A deadline of the exchange has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +102,11 @@ impl Deadlines {
     /// Something of the response has moved.
     pub(super) fn moved(&mut self, now: Instant) {
         self.last = now;
+    }
+
+    /// How long the client may leave the response untaken.
+    pub(super) fn reader_patience(&self) -> Patience {
+        Patience { idle: self.timeouts.idle, whole: self.timeouts.request.map(|whole| self.started + whole) }
     }
 
     /// Nothing is waited for any more.

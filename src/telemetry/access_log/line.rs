@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Version, header};
 use serde::Serialize;
 
+use crate::policy::head::authority_value;
 use crate::telemetry::record::Record;
 
 /// The words of a line, taken from the request while its head is at hand.
@@ -53,9 +54,9 @@ impl Entry {
             time: SystemTime::now(),
             client,
             method: head.method.clone(),
-            target: head.uri.to_string(),
+            target: target(head),
             version: head.version,
-            host: get(header::HOST),
+            host: authority_value(head),
             referer: get(header::REFERER),
             user_agent: get(header::USER_AGENT),
             request_id: None,
@@ -90,6 +91,14 @@ impl Entry {
     }
 }
 
+/// What an HTTP/2 client has sent in pieces is put together as an HTTP/1 client would have sent it.
+fn target(head: &Parts) -> String {
+    match head.uri.path_and_query() {
+        Some(target) if head.version == Version::HTTP_2 => target.to_string(),
+        _ => head.uri.to_string(),
+    }
+}
+
 #[derive(Serialize)]
 struct Json<'a> {
     time: String,
@@ -97,6 +106,7 @@ struct Json<'a> {
     method: &'a str,
     host: Option<String>,
     target: &'a str,
+    protocol: String,
     status: u16,
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,6 +137,7 @@ pub(super) fn write_json(out: &mut Vec<u8>, entry: &Entry, record: &Record) {
         method: entry.method.as_str(),
         host: entry.host.as_ref().map(text),
         target: &entry.target,
+        protocol: format!("{:?}", entry.version),
         status: record.status,
         reason: record.reason.map(|reason| reason.name()),
         grpc_status: record.grpc_status.map(|code| code.name()),
