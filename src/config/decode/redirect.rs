@@ -15,7 +15,7 @@ mod circles;
 pub(super) use circles::warn;
 
 /// Keys of a route that are about what an upstream does.
-const NEEDLESS: [&str; 14] = [
+const NEEDLESS: [&str; 15] = [
     "upstream",
     "split",
     "split_cookie",
@@ -28,6 +28,7 @@ const NEEDLESS: [&str; 14] = [
     "max_body",
     "compress",
     "mirror",
+    "early_hints",
     "priority",
     "slo",
 ];
