@@ -28,6 +28,7 @@ const NEEDLESS: [&str; 15] = [
     "max_body",
     "compress",
     "mirror",
+    "early_hints",
     "priority",
     "slo",
     "upgrades",

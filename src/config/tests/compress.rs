@@ -111,3 +111,28 @@ fn a_type_is_a_name_a_whole_kind_or_a_suffix() {
 fn the_usual_types_are_all_patterns() {
     assert_eq!(MediaPattern::usual().len(), 16);
 }
+
+#[test]
+fn a_redirect_has_nothing_to_compress() {
+    let with = |key: &str| {
+        let text = route(&format!("redirect: {{ scheme: https }}\n{key}: on"));
+        bad(&text.replace("- upstream: shop", "- name: away"))
+    };
+    for key in ["compress", "early_hints"] {
+        assert!(
+            with(key)[0].ends_with(&format!("`{key}` has no meaning beside `redirect`")),
+            "{:?}",
+            with(key)
+        );
+    }
+}
+
+#[test]
+fn early_hints_are_on_or_off() {
+    let hints = |line: &str| good(&route(line)).config.routes.remove(0).early_hints;
+    assert!(!hints("") && !hints("early_hints: off") && hints("early_hints: on"));
+    assert_eq!(
+        bad(&route("early_hints: 1")),
+        ["7:18 `early_hints` must be one of on, off, found the number 1"]
+    );
+}

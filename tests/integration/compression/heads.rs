@@ -1,7 +1,7 @@
 //! What the head says of a response that is compressed, and of one that might have been.
 
 use super::{ALL, asking, before, decoded, get, page, response, text};
-use crate::support::{Message, Origin};
+use crate::support::{Message, Origin, Yaml};
 
 #[test]
 fn the_head_of_a_compressed_response_speaks_of_what_is_sent() {
@@ -113,5 +113,18 @@ fn an_error_page_is_compressed_like_any_other() {
         let answer = get(&proxy, coding);
         assert_eq!((answer.status(), answer.header("content-encoding")), (404, Some(coding)));
         assert_eq!(decoded(&answer).len(), 5000);
+    }
+}
+
+#[test]
+fn a_route_s_own_edits_do_not_take_vary_away() {
+    let origin = Origin::answering(text("vary: Cookie\r\n"));
+    for edits in ["set: { Vary: Origin }", "remove: [Vary]"] {
+        let route = format!("compress: on, response_headers: {{ {edits} }}");
+        let proxy = Yaml::before(&[&origin]).route(&route).start();
+        for accepts in ["gzip", "identity"] {
+            let vary = get(&proxy, accepts).header("vary").expect("a line").to_owned();
+            assert!(vary.ends_with("Accept-Encoding") && !vary.contains("Cookie"), "{vary}");
+        }
     }
 }
