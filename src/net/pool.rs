@@ -201,7 +201,8 @@ where
         if !self.alone.get() {
             return Box::pin(self.lease_stream(now)).await;
         }
-        match self.connect().await? {
+        // Boxed, as most requests need none, and each would have room for it.
+        match Box::pin(self.connect()).await? {
             Spoken::Http1(sender) => Ok(self.lend(Way::Alone(sender), false, true)),
             Spoken::Http2 => Box::pin(self.lease_stream(now)).await,
         }

@@ -154,9 +154,7 @@ fn a_method_that_no_route_takes_is_unimplemented() {
 
 #[test]
 fn a_call_is_given_up_when_its_client_would_be() {
-    let silent = Origin::start(|visit| {
-        visit.closes();
-    });
+    let silent = Origin::start(|visit| while visit.sends() {});
     let shop = format!("protocol: h2, endpoints: [\"{}\"]", silent.address());
     let proxy = Yaml::new(&shop).start();
     let (status, headers) = calling(ask_patiently(proxy.web(), "hello", "300m"));

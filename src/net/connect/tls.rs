@@ -238,9 +238,10 @@ impl fmt::Debug for Tls {
 pub(super) fn explain(error: &io::Error) -> String {
     let cause = error.get_ref().and_then(|cause| (cause as &(dyn Error + 'static)).downcast_ref());
     let hint = match cause {
-        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "; it is of no authority that is believed: give the right one as `ca`"
-        }
+        // The second is that of another authority with the same name.
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        )) => "; it is of no authority that is believed: give the right one as `ca`",
         Some(rustls::Error::InvalidMessage(_)) => "; something else than TLS may be spoken there",
         _ => "",
     };

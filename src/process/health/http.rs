@@ -14,7 +14,7 @@ use crate::policy::forward::to_http2;
 
 /// Bytes of a response head.
 const HEAD_BYTES: usize = 16 * 1024;
-/// Bytes that an endpoint may send before it is asked for more.
+/// Bytes that an endpoint may send of a head over HTTP/2, and before it is asked for more.
 const WINDOW: u32 = 64 * 1024;
 
 /// What checks call themselves, unless the config says otherwise.
@@ -43,7 +43,7 @@ async fn ask_http2(
     to_http2(&mut parts, target.scheme(), target.address);
     let (executor, _tasks) = Beside::new();
     let (mut sender, connection) = http2::Builder::new(executor)
-        .max_header_list_size(HEAD_BYTES as u32)
+        .max_header_list_size(WINDOW)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .handshake(TokioIo::new(stream))

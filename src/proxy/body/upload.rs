@@ -137,10 +137,6 @@ impl Upload {
         }
         match ready!(self.poll_next(cx)) {
             Some(frame) => Poll::Ready(Some(self.pass(frame))),
-            // The library takes a stream that was ended by RST_STREAM(NO_ERROR) for whole.
-            None if self.connection.is_multiplexed() && !self.incoming.is_end_stream() => {
-                Poll::Ready(Some(self.pass(Err(Failure::Incomplete))))
-            }
             None => {
                 self.progress.finished.set(Some(Instant::now()));
                 Poll::Ready(None)
