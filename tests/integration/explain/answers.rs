@@ -26,13 +26,19 @@ fn a_redirect_is_named_with_its_place() {
 }
 
 #[test]
-fn the_scheme_is_that_of_the_url_or_of_a_trusted_proxy() {
+fn the_scheme_is_the_listener_s_or_what_a_trusted_proxy_says() {
+    let origin = Origin::answering(OK);
     let routes = "{ name: away, redirect: { scheme: https } }, { name: shop, match: { path_prefix: / }, upstream: shop }";
-    let route = |arguments: &[&str]| said(routes, arguments).part("route");
-    assert!(route(&["GET", PAGE]).starts_with("away: any scheme but https"));
-    assert!(route(&["GET", "https://shop.example"]).starts_with("shop:"));
-    let forwarded = ["GET", PAGE, "-H", "X-Forwarded-Proto: https"];
-    assert!(route(&forwarded).starts_with("away:"), "nobody is trusted");
+    let yaml = Yaml::before(&[&origin]).routes(routes);
+    let route = |yaml: &Yaml, proto: &str| {
+        let (path, _directory) = file(yaml);
+        let header = format!("X-Forwarded-Proto: {proto}");
+        explain(&path, &["--offline", "GET", PAGE, "-H", &header]).part("route")
+    };
+    assert!(route(&yaml, "https").starts_with("away: any scheme but https"), "nobody is trusted");
+    let trusting = yaml.line("trusted_proxies: [127.0.0.0/8]");
+    assert!(route(&trusting, "https").starts_with("shop:"));
+    assert!(route(&trusting, "http").starts_with("away:"));
 }
 
 #[test]
