@@ -33,6 +33,7 @@ mod library_answer;
 mod linger;
 mod multiplex;
 mod preface;
+mod rest;
 
 pub use head_scan::Flaw;
 use head_scan::HeadScan;
@@ -85,6 +86,9 @@ pub struct Connection {
     uploading: Cell<bool>,
     flushed: Cell<bool>,
     closing: Cell<bool>,
+    /// Until when it waits for a request, if it is to rest before.
+    rest_until: Cell<Option<Instant>>,
+    rests: Cell<bool>,
     last: Cell<bool>,
     linger: Cell<bool>,
     reset: Cell<bool>,
@@ -113,6 +117,8 @@ impl Connection {
             uploading: Cell::new(false),
             flushed: Cell::new(false),
             closing: Cell::new(false),
+            rest_until: Cell::new(None),
+            rests: Cell::new(false),
             last: Cell::new(false),
             linger: Cell::new(false),
             reset: Cell::new(false),
@@ -295,7 +301,7 @@ impl Connection {
             return self.wait_for_frames(http2);
         }
         self.scan.set(HeadScan::default());
-        self.read_timer.set_at(until);
+        self.idle_until(until);
     }
 
     fn idle_deadline(&self) -> Instant {
@@ -325,6 +331,7 @@ impl Connection {
             Phase::Answered => return,
             Phase::Head => {}
             Phase::Idle => {
+                self.end_rest();
                 self.phase.set(Phase::Head);
                 self.read_timer.set(self.waits.header);
             }
@@ -469,6 +476,9 @@ impl AsyncRead for Socket {
             return Poll::Ready(read);
         }
         ready!(self.connection.read_timer.poll_fired(cx));
+        if self.connection.begins_rest() {
+            ready!(self.connection.read_timer.poll_fired(cx));
+        }
         self.expire(cx)
     }
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -81,15 +82,24 @@ async fn secure(
     Ok(shaken.transport)
 }
 
-async fn speak_http1(service: Rc<Service>, socket: Socket, limits: &Limits) -> Result<(), Broken> {
+async fn speak_http1(service: Rc<Service>, mut socket: Socket, limits: &Limits) -> Result<(), Broken> {
     let handled = Rc::clone(&service);
     let handler = service_fn(move |request| answer(Rc::clone(&handled), request));
     let mut http = http1::Builder::new();
     http.auto_date_header(false).max_header_size(limits.max_header_bytes);
-    let mut serving = http.serve_connection(TokioIo::new(socket), handler);
-    to_the_end(&service.connection, Pin::new(&mut serving), |serving| serving.graceful_shutdown()).await?;
-    let http1::Parts { io, read_buf, .. } = serving.into_parts();
-    let socket = io.into_inner();
+    let read_buf = loop {
+        // Boxed, so that a connection that rests does not keep the room for it.
+        let mut serving = Box::new(http.serve_connection(TokioIo::new(socket), handler.clone()));
+        let ended =
+            to_the_end(&service.connection, Pin::new(&mut *serving), |serving| serving.graceful_shutdown());
+        let ended = ended.await?;
+        let http1::Parts { io, read_buf, .. } = serving.into_parts();
+        socket = io.into_inner();
+        match ended {
+            Ended::Over => break read_buf,
+            Ended::Rests => socket.wakes().await?,
+        }
+    };
     let tunnel = service.tunnel.take();
     match tunnel {
         Some(tunnel) => {
@@ -109,12 +119,20 @@ async fn close(mut socket: Socket) -> io::Result<()> {
     }
 }
 
+/// What becomes of a connection that the library had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Over,
+    /// It waits for a request, and need not be the library's meanwhile.
+    Rests,
+}
+
 /// Runs the library's side of a connection, and has it end where it is asked to.
 async fn to_the_end<F>(
     connection: &Connection,
     mut serving: Pin<&mut F>,
     end: impl Fn(Pin<&mut F>),
-) -> Result<(), Broken>
+) -> Result<Ended, Broken>
 where
     F: Future<Output = hyper::Result<()>>,
 {
@@ -124,7 +142,10 @@ where
             closing = true;
             end(serving.as_mut());
         }
-        serving.as_mut().poll(cx)
+        match serving.as_mut().poll(cx) {
+            Poll::Pending if connection.takes_rest() => Poll::Ready(Ok(Ended::Rests)),
+            polled => polled.map_ok(|()| Ended::Over),
+        }
     });
     Ok(ended.await?)
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::support::{Client, DEADLINE, OK, Origin, Proxy, Visit, Yaml, eventually, ok_with};
 
@@ -348,4 +349,37 @@ fn a_client_that_does_not_read_its_response_is_given_up() {
     origin.wait_for_ends(1);
     assert!(start.elapsed() < DEADLINE / 2, "the origin gave up first");
     wait_until_idle(&proxy);
+}
+
+/// After a second a connection gives back what it does not need between requests.
+const LONG_ENOUGH_TO_REST: Duration = Duration::from_millis(1500);
+
+#[test]
+fn a_connection_that_has_rested_serves_on() {
+    let origin = Origin::echoing("a");
+    let proxy = Proxy::before(&[&origin]);
+    let mut client = proxy.client();
+    for path in ["/first", "/second", "/third"] {
+        assert_eq!(client.get(path).status(), 200, "{path}");
+        thread::sleep(LONG_ENOUGH_TO_REST);
+    }
+    let post = "POST /whole HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello";
+    let pipelined = format!("{post}GET /next HTTP/1.1\r\nhost: a\r\n\r\n");
+    // Its first byte, alone, could begin HTTP/2 as well.
+    let (first, rest) = pipelined.split_at(1);
+    client.send(first);
+    thread::sleep(LONG_ENOUGH_TO_REST);
+    client.send(rest);
+    assert_eq!([client.response().status(), client.response().status()], [200, 200]);
+    let asked: Vec<String> = origin.requests().iter().map(|request| request.asks().to_owned()).collect();
+    assert_eq!(asked, ["GET /first", "GET /second", "GET /third", "POST /whole", "GET /next"]);
+}
+
+#[test]
+fn a_connection_that_rests_is_closed_when_its_time_is_over() {
+    let origin = Origin::echoing("a");
+    let proxy = Yaml::before(&[&origin]).limits("idle_timeout: 2s").start();
+    let mut client = proxy.client();
+    assert_eq!(client.get("/").status(), 200);
+    assert!(client.rest().is_empty(), "closed without a word");
 }

@@ -36,6 +36,17 @@ impl Socket {
         }
     }
 
+    /// Waits for the first bytes after a rest.
+    ///
+    /// # Errors
+    /// What reading fails with.
+    pub async fn wakes(&mut self) -> io::Result<()> {
+        let mut first = BytesMut::new();
+        poll_fn(|cx| self.poll_ahead(cx, &mut first)).await?;
+        self.ahead = Bytes::from(first);
+        Ok(())
+    }
+
     /// Reads once more. On the stack, since a connection that waits must not hold a buffer.
     fn poll_ahead(&mut self, cx: &mut Context<'_>, first: &mut BytesMut) -> Poll<io::Result<usize>> {
         let mut scratch = [0; FIRST_READ];

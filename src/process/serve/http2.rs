@@ -50,7 +50,8 @@ pub(super) async fn speak(service: Rc<Service>, socket: Socket, limits: &Limits)
         answer(Rc::clone(&service), request, unread)
     });
     let serving = pin!(builder(streams, limits).serve_connection(TokioIo::new(socket), handler));
-    to_the_end(&connection, serving, |serving| serving.graceful_shutdown()).await
+    to_the_end(&connection, serving, |serving| serving.graceful_shutdown()).await?;
+    Ok(())
 }
 
 fn builder(streams: Streams, limits: &Limits) -> http2::Builder<Streams> {
