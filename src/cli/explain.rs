@@ -85,7 +85,7 @@ impl Explain {
     fn explain(&self, config: &Config, asked: &Asked, live: &Live, report: &mut Report) {
         report.line("listener", asked.listeners(config));
         let trusted = TrustedProxies::new(&config.trusted_proxies).contains(self.from);
-        let scheme = client_scheme(asked.scheme(config), trusted, &asked.parts.headers);
+        let scheme = client_scheme(asked.scheme(), trusted, &asked.parts.headers);
         let received = match Received::check(&asked.parts, None, false, scheme) {
             Ok(received) => received,
             Err(refusal) => return report.refused(refusal.reason),

@@ -55,9 +55,9 @@ impl Asked {
         }
     }
 
-    /// `https` where it reaches a listener with TLS, as its endpoint is told; something else may have taken TLS off before.
-    pub(super) fn scheme(&self, config: &Config) -> Scheme {
-        if self.is_secure() && self.taking(config).next().is_some() { Scheme::Https } else { Scheme::Http }
+    /// How the client speaks, as far as its address tells.
+    pub(super) fn scheme(&self) -> Scheme {
+        if self.is_secure() { Scheme::Https } else { Scheme::Http }
     }
 
     fn is_secure(&self) -> bool {

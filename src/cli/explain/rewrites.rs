@@ -61,7 +61,7 @@ pub(super) fn headers(
         &ForwardContext {
             client: from,
             peer_trusted: TrustedProxies::new(&config.trusted_proxies).contains(from),
-            scheme: asked.scheme(config).name(),
+            scheme: asked.scheme().name(),
             client_certificate: None,
             host: host.as_ref(),
             request_id: &HeaderValue::from_static(REQUEST_ID),

@@ -15,7 +15,7 @@ mod circles;
 pub(super) use circles::warn;
 
 /// Keys of a route that are about what an upstream does.
-const NEEDLESS: [&str; 15] = [
+const NEEDLESS: [&str; 16] = [
     "upstream",
     "split",
     "split_cookie",

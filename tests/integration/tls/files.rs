@@ -109,7 +109,7 @@ fn explain_tells_who_takes_tls_from_who_does_not() {
     for (url, listener, proto) in [
         ("https://127.0.0.1:8443/", "secure (127.0.0.1:8443)", "https"),
         ("http://127.0.0.1:8080/", "web (127.0.0.1:8080)", "http"),
-        ("https://127.0.0.1:8080/", "none at this address", "http"),
+        ("https://127.0.0.1:8080/", "none at this address", "https"),
         ("http://127.0.0.1:8443/", "none at this address", "http"),
     ] {
         let said = explain(url);
