@@ -9,6 +9,7 @@
 //! have left, and what does not come back may have. The tests of `net/pool.rs` hold both, as a new version must.
 
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -138,7 +139,9 @@ pub async fn send(
     mut request: Box<Request<RequestBody>>,
 ) -> Result<(Response<Incoming>, Lease<RequestBody>), Failed> {
     loop {
-        let mut lease = match exchange.within(pool.lease(service.worker.timers.now())).await {
+        // Pinned here, since what is handed over would be kept twice.
+        let leased = exchange.within(pin!(pool.lease(service.worker.timers.now()))).await;
+        let mut lease = match leased {
             Ok(Ok(lease)) => lease,
             Ok(Err(error)) => return Err(Failed::unsent(no_connection(service, &error), request)),
             Err(expired) => return Err(Failed::unsent(no_connection_in_time(expired), request)),
@@ -149,7 +152,8 @@ pub async fn send(
         if request.body().is_whole() {
             exchange.waits();
         }
-        let failed = match exchange.within(lease.send(request)).await {
+        let answered = exchange.within(pin!(lease.send(request))).await;
+        let failed = match answered {
             Ok(Ok(response)) => {
                 exchange.answered(&response);
                 return Ok((response, lease));
