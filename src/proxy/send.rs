@@ -9,6 +9,7 @@
 //! have left, and what does not come back may have. The tests of `net/pool.rs` hold both, as a new version must.
 
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -149,7 +150,8 @@ pub async fn send(
     loop {
         let now = service.worker.timers.now();
         let leased = match exchange.switches() {
-            false => exchange.within(pool.lease(&service.connection, now)).await,
+            // Pinned here, since what is handed over would be kept twice.
+            false => exchange.within(pin!(pool.lease(&service.connection, now))).await,
             true => exchange.within(Box::pin(pool.lease_alone(&service.connection, now))).await,
         };
         let mut lease = match leased {
@@ -163,7 +165,8 @@ pub async fn send(
         if request.body().is_whole() {
             exchange.waits();
         }
-        let failed = match exchange.within(lease.send(request)).await {
+        let answered = exchange.within(pin!(lease.send(request))).await;
+        let failed = match answered {
             Ok(Ok(response)) => {
                 exchange.answered(&response);
                 return Ok((response, lease));

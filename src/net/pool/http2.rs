@@ -75,6 +75,23 @@ struct AttemptState {
     outcome: RefCell<Option<Result<(), ConnectError>>>,
 }
 
+/// A request's part in a connection that is being made.
+pub(super) struct Joined(Attempt);
+
+impl Joined {
+    fn new(attempt: Attempt) -> Self {
+        attempt.0.joined.set(attempt.0.joined.get() + 1);
+        Self(attempt)
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        let joined = &self.0.0.joined;
+        joined.set(joined.get() - 1);
+    }
+}
+
 /// A request's place among those that wait.
 pub(super) struct Place(Rc<Freed>);
 
@@ -150,12 +167,13 @@ impl<B> Shared<B> {
     /// That of the one that was waited for.
     pub(super) fn join(
         &self,
-        joined: Option<Attempt>,
+        joined: Option<Joined>,
         start: impl FnOnce() -> Attempt,
-    ) -> Result<Option<Attempt>, ConnectError> {
-        if let Some(attempt) = joined {
-            match attempt.0.outcome.borrow().clone() {
-                None => return Ok(Some(attempt.clone())),
+    ) -> Result<Option<Joined>, ConnectError> {
+        if let Some(joined) = joined {
+            let outcome = joined.0.0.outcome.borrow().clone();
+            match outcome {
+                None => return Ok(Some(joined)),
                 Some(Err(error)) => return Err(error),
                 // Others were quicker.
                 Some(Ok(())) => {}
@@ -172,8 +190,7 @@ impl<B> Shared<B> {
                 attempt
             }
         };
-        attempt.0.joined.set(attempt.0.joined.get() + 1);
-        Ok(Some(attempt))
+        Ok(Some(Joined::new(attempt)))
     }
 
     /// A connection was made, or was not.
