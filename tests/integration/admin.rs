@@ -105,7 +105,7 @@ fn the_config_is_shown_with_its_defaults_spelled_out() {
     let config = &page["config"];
     let limits = json!({
         "max_connections": 10000, "max_connections_per_client": "off", "max_header_bytes": "64KiB",
-        "header_timeout": "10s", "idle_timeout": "75s",
+        "max_streams": 128, "header_timeout": "10s", "idle_timeout": "75s",
     });
     assert_eq!(config["listeners"]["web"]["limits"], limits);
     let shop = &config["upstreams"]["shop"];
