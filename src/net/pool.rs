@@ -177,7 +177,8 @@ where
         if !self.alone.get() {
             return Box::pin(self.lease_stream(now)).await;
         }
-        match self.connect().await? {
+        // Boxed, as most requests find a connection.
+        match Box::pin(self.connect()).await? {
             Spoken::Http1(sender) => Ok(self.lend(Way::Alone(sender), false, true)),
             Spoken::Http2 => Box::pin(self.lease_stream(now)).await,
         }
@@ -297,8 +298,7 @@ where
             Box::pin(self.shared.add(stream, &self.settings)).await?;
             return Ok(Spoken::Http2);
         }
-        // Boxed, as most requests have a connection.
-        Box::pin(speak_http1(stream)).await.map(Spoken::Http1)
+        speak_http1(stream).await.map(Spoken::Http1)
     }
 
     /// What a person has to look at: an endpoint that is merely down is told of elsewhere.
