@@ -350,8 +350,7 @@ where
             Box::pin(self.shared.add(stream, &self.settings)).await?;
             return Ok(Spoken::Http2);
         }
-        // Boxed, as most requests have a connection.
-        Box::pin(speak_http1(stream)).await.map(Spoken::Http1)
+        speak_http1(stream).await.map(Spoken::Http1)
     }
 
     /// What a person has to look at: an endpoint that is merely down is told of elsewhere.

@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
+use pin_project_lite::pin_project;
 
 use super::admission::Permit;
 use super::body::{DownloadError, Patience, Progress};
@@ -474,13 +475,8 @@ impl Exchange {
     ///
     /// # Errors
     /// The deadline that passed.
-    pub async fn within<F: Future>(&mut self, future: F) -> Result<F::Output, Expired> {
-        let mut future = pin!(future);
-        std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Ok(output)),
-            Poll::Pending => self.poll_expired(cx).map(Err),
-        })
-        .await
+    pub fn within<F: Future>(&mut self, future: F) -> impl Future<Output = Result<F::Output, Expired>> {
+        Within { exchange: self, future }
     }
 
     /// How long the client may leave the response untaken.
@@ -539,6 +535,27 @@ impl Exchange {
         if self.is_grpc() && self.record.grpc_status.is_none() {
             let code = if self.completed || self.record.truncated { Code::UNKNOWN } else { Code::CANCELLED };
             self.record.grpc_status = Some(code);
+        }
+    }
+}
+
+pin_project! {
+    /// A future within the deadlines of an exchange. By hand, since an `async fn` would have room for it twice.
+    struct Within<'a, F> {
+        exchange: &'a mut Exchange,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Within<'_, F> {
+    type Output = Result<F::Output, Expired>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.future.poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => this.exchange.poll_expired(cx).map(Err),
         }
     }
 }

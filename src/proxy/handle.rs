@@ -70,7 +70,10 @@ pub async fn handle(
     }
     let mut told = Told::default();
     let mut response = match forward(&service, &mut exchange, flaw, request, &mut told).await {
-        Ok((response, lease)) => pass_back(&service, response, lease, form, exchange, &told).await,
+        Ok((response, lease)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            Box::pin(tunnel::open(&service, response, lease, form, exchange, &told)).await
+        }
+        Ok((response, lease)) => pass_back(response, lease, exchange, &told).await,
         Err(refusal) => {
             admission::tell_when(refusal.reason, &mut service.worker.rng.borrow_mut(), &mut told);
             let mut response = answer::refuse(refusal, form, exchange);
@@ -202,17 +205,12 @@ fn refuse_switch(exchange: &Exchange, response: &Response<Incoming>) -> Result<(
 
 /// Makes the endpoint's response the one the client gets.
 async fn pass_back(
-    service: &Service,
     response: Response<Incoming>,
     lease: Lease<RequestBody>,
-    form: Form,
     mut exchange: Box<Exchange>,
     told: &Told,
 ) -> Response<ResponseBody> {
     let (mut parts, incoming) = response.into_parts();
-    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-        return Box::pin(tunnel::open(service, parts, lease, form, exchange, told)).await;
-    }
     prepare_head(&mut parts, told);
     let asked = exchange.asked.take();
     let download = Download::new(incoming, lease, exchange).prefetch().await;

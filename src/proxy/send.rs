@@ -148,16 +148,9 @@ pub async fn send(
     mut request: Box<Request<RequestBody>>,
 ) -> Result<(Response<Incoming>, Lease<RequestBody>), Failed> {
     loop {
-        let now = service.worker.timers.now();
-        let leased = match exchange.switches() {
-            // Pinned here, since what is handed over would be kept twice.
-            false => exchange.within(pin!(pool.lease(&service.connection, now))).await,
-            true => exchange.within(Box::pin(pool.lease_alone(&service.connection, now))).await,
-        };
-        let mut lease = match leased {
-            Ok(Ok(lease)) => lease,
-            Ok(Err(error)) => return Err(Failed::unsent(no_connection(service, &error), request)),
-            Err(expired) => return Err(Failed::unsent(no_connection_in_time(expired), request)),
+        let mut lease = match lease(service, exchange, pool).await {
+            Ok(lease) => lease,
+            Err(reason) => return Err(Failed::unsent(reason, request)),
         };
         if lease.waited {
             exchange.connected();
@@ -179,6 +172,32 @@ pub async fn send(
             Unanswered { unsent: Some(unsent), .. } => return Err(Failed::unsent(Reason::Reset, unsent)),
             Unanswered { unsent: None, .. } => return Err(broken_off(exchange, &failed, lease.reused)),
         }
+    }
+}
+
+/// A connection, which is one of HTTP/1 where the endpoint is asked to switch.
+async fn lease(
+    service: &Service,
+    exchange: &mut impl Try,
+    pool: &Rc<Pool<RequestBody>>,
+) -> Result<Lease<RequestBody>, Reason> {
+    let now = service.worker.timers.now();
+    if exchange.switches() {
+        let leased = exchange.within(Box::pin(pool.lease_alone(&service.connection, now))).await;
+        return leased_in_time(service, leased);
+    }
+    // Pinned here, since what is handed over would be kept twice.
+    leased_in_time(service, exchange.within(pin!(pool.lease(&service.connection, now))).await)
+}
+
+fn leased_in_time(
+    service: &Service,
+    leased: Result<Result<Lease<RequestBody>, ConnectError>, Expired>,
+) -> Result<Lease<RequestBody>, Reason> {
+    match leased {
+        Ok(Ok(lease)) => Ok(lease),
+        Ok(Err(error)) => Err(no_connection(service, &error)),
+        Err(expired) => Err(no_connection_in_time(expired)),
     }
 }
 

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::request::Parts;
-use http::{HeaderMap, Method, Response, StatusCode, Version, header, response};
+use http::{HeaderMap, Method, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
 use hyper::ext;
 use hyper::upgrade::OnUpgrade;
 use tokio::task::spawn_local;
@@ -123,16 +124,17 @@ impl Asked {
     }
 }
 
-/// Tells the client that the endpoint has switched, as `parts` say, and opens the tunnel once it knows. An endpoint that is
+/// Tells the client that the endpoint has switched, as it answers, and opens the tunnel once it knows. An endpoint that is
 /// gone already is answered for.
 pub async fn open(
     service: &Service,
-    mut parts: response::Parts,
+    response: Response<Incoming>,
     lease: Lease<RequestBody>,
     form: Form,
     mut exchange: Box<Exchange>,
     told: &Told,
 ) -> Response<ResponseBody> {
+    let mut parts = response.into_parts().0;
     let endpoint = match parts.extensions.remove::<OnUpgrade>() {
         Some(handover) => exchange.within(Switched::take(handover)).await.ok().flatten(),
         None => None,

@@ -1,5 +1,6 @@
 //! WebSocket within TLS, from the client and to the endpoint.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
@@ -28,6 +29,10 @@ fn endpoint(config: Arc<ServerConfig>) -> SocketAddr {
                         return;
                     }
                 }
+                let stream = socket.get_mut();
+                stream.conn.send_close_notify();
+                // The other side may be gone.
+                let _ = stream.flush();
             });
         }
     });
@@ -71,6 +76,7 @@ fn large_messages_come_back_through_tls_on_both_sides() {
         assert!(matches!(socket.read().expect("the same back"), Message::Close(_)));
         // TLS is ended as it should be: a cut would be another error.
         assert!(matches!(socket.read(), Err(tungstenite::Error::ConnectionClosed)));
+        drop(socket);
         proxy.metrics_when(|metrics| metrics.count("tillgate_tunnels_open", &[]) == 0);
     }
 }
