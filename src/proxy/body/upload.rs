@@ -91,7 +91,8 @@ impl Error for Failure {
 #[derive(Debug)]
 pub struct Upload {
     first: Option<Result<Frame<Bytes>, hyper::Error>>,
-    second: Option<Result<Frame<Bytes>, hyper::Error>>,
+    /// Boxed, as it is rare.
+    second: Option<Box<Result<Frame<Bytes>, hyper::Error>>>,
     incoming: Incoming,
     allowed: u64,
     pace: Pace,
@@ -126,7 +127,7 @@ impl Upload {
             let is_empty = |frame: &Result<Frame<Bytes>, _>| {
                 frame.as_ref().is_ok_and(|frame| frame.data_ref().is_some_and(Bytes::is_empty))
             };
-            self.second = ready_soon(&mut self.incoming).await.filter(|frame| !is_empty(frame));
+            self.second = ready_soon(&mut self.incoming).await.filter(|frame| !is_empty(frame)).map(Box::new);
             self.progress.whole.set(self.is_whole());
         }
     }
@@ -145,12 +146,12 @@ impl Upload {
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        let rest = with_first(self.incoming.size_hint(), self.second.as_ref());
+        let rest = with_first(self.incoming.size_hint(), self.second.as_deref());
         with_first(rest, self.first.as_ref())
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        let next = match self.first.take().or_else(|| self.second.take()) {
+        let next = match self.first.take().or_else(|| self.second.take().map(|second| *second)) {
             None => Pin::new(&mut self.incoming).poll_frame(cx),
             first => Poll::Ready(first),
         };
