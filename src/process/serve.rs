@@ -97,7 +97,7 @@ async fn speak_http1(service: Rc<Service>, mut socket: Socket, limits: &Limits) 
         socket = io.into_inner();
         match ended {
             Ended::Over => break read_buf,
-            Ended::Rests => socket.wakes().await?,
+            Ended::Rests => socket.rest(read_buf).await?,
         }
     };
     let tunnel = service.tunnel.take();

@@ -110,7 +110,11 @@ fn the_config_is_shown_with_its_defaults_spelled_out() {
     assert_eq!(config["listeners"]["web"]["limits"], limits);
     let shop = &config["upstreams"]["shop"];
     assert_eq!(shop["strategy"], "random");
-    assert_eq!(shop["connection"], json!({ "connect_timeout": "1s", "idle_timeout": "4s", "max_idle": 256 }));
+    let connection = json!({
+        "connect_timeout": "1s", "idle_timeout": "4s", "max_idle": 256, "max_streams": 100,
+        "ping_interval": "20s", "ping_timeout": "10s",
+    });
+    assert_eq!(shop["connection"], connection);
     assert_eq!(
         shop["least_response"],
         json!({ "quantile": 0.99, "window": "30s", "min_samples": 300, "normalize": "route" })

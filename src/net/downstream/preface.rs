@@ -36,11 +36,16 @@ impl Socket {
         }
     }
 
-    /// Waits for the first bytes after a rest.
+    /// Waits for bytes, unless the library had read some. An empty buffer of its own is not kept for that long.
     ///
     /// # Errors
     /// What reading fails with.
-    pub async fn wakes(&mut self) -> io::Result<()> {
+    pub async fn rest(&mut self, read: Bytes) -> io::Result<()> {
+        if !read.is_empty() {
+            self.ahead = read;
+            return Ok(());
+        }
+        drop(read);
         let mut first = BytesMut::new();
         poll_fn(|cx| self.poll_ahead(cx, &mut first)).await?;
         self.ahead = Bytes::from(first);
