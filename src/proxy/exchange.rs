@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
@@ -24,7 +24,7 @@ use crate::config::{BodyPace, Condition};
 use crate::net::downstream::{Connection, Flaw};
 use crate::policy::endpoint::InFlight;
 use crate::policy::forward::{X_REQUEST_ID, client_address};
-use crate::policy::grpc::{self, Code, GRPC_MESSAGE, GRPC_STATUS};
+use crate::policy::grpc::{self, Code};
 use crate::policy::outlier::Sign;
 use crate::policy::reason::Reason;
 use crate::policy::score::{self, Outcome};
@@ -32,8 +32,11 @@ use crate::snapshot::{Id, Route, Snapshot, Upstream};
 use crate::telemetry::access_log::Entry;
 use crate::telemetry::record::{Record, Retry, Sample};
 
+mod call;
 mod deadlines;
+mod switch;
 
+use call::Call;
 use deadlines::Deadlines;
 pub use deadlines::Expired;
 
@@ -57,15 +60,6 @@ pub struct Exchange {
     pub asked: Option<Box<Asked>>,
     upgrade: Option<Box<tunnel::Asked>>,
     completed: bool,
-}
-
-/// Whether a request is a gRPC call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Call {
-    No,
-    Yes,
-    /// Its client said how long it waits.
-    Timed,
 }
 
 impl Exchange {
@@ -135,38 +129,6 @@ impl Exchange {
         self.connection.allow_write(route.timeouts.idle, until);
         if let Some(entry) = &mut self.log {
             entry.route = Some(Arc::clone(&route.name));
-        }
-    }
-
-    /// It is a gRPC call. To be called before its route is known.
-    pub fn begin_call(&mut self) {
-        self.call = Call::Yes;
-    }
-
-    /// Whether it is a gRPC call.
-    pub fn is_grpc(&self) -> bool {
-        self.call != Call::No
-    }
-
-    /// A call takes no longer than its client waits, and is not held to the pace of an upload. To be called once the route
-    /// has said how long things may take.
-    pub fn bound_call(&mut self, headers: &HeaderMap) {
-        if !self.is_grpc() {
-            return;
-        }
-        let timeout = grpc::timeout(headers);
-        if timeout.is_some() {
-            self.call = Call::Timed;
-        }
-        self.deadlines.allow_call(timeout);
-    }
-
-    /// Tells the endpoint how long the client still waits, if that is bounded.
-    pub fn tell_time_left(&self, headers: &mut HeaderMap) {
-        if self.call == Call::Timed
-            && let Some(left) = self.left()
-        {
-            headers.insert(&grpc::GRPC_TIMEOUT, grpc::timeout_value(left));
         }
     }
 
@@ -303,45 +265,6 @@ impl Exchange {
         self.sample(self.record.latency, Told::Now);
     }
 
-    /// The endpoint is to be asked to switch to another protocol.
-    pub fn ask_upgrade(&mut self, asked: Box<tunnel::Asked>) {
-        self.upgrade = Some(asked);
-    }
-
-    /// Puts that into a head that has been made for the endpoint.
-    pub fn offer_upgrade(&self, headers: &mut HeaderMap) {
-        if let Some(asked) = &self.upgrade {
-            asked.offer(headers);
-        }
-    }
-
-    /// What it is to be asked, if anything.
-    pub fn upgrade(&self) -> Option<&tunnel::Asked> {
-        self.upgrade.as_deref()
-    }
-
-    /// The same, for good.
-    pub fn take_upgrade(&mut self) -> Option<Box<tunnel::Asked>> {
-        self.upgrade.take()
-    }
-
-    /// It is a tunnel from here on, as the client is told by `status`: no deadline of a request holds. The client has
-    /// `stall` to take what is there for it.
-    pub fn tunnels(&mut self, status: StatusCode, stall: Duration) {
-        self.record.tunnel = true;
-        self.record.status = status.as_u16();
-        self.permit = None;
-        self.deadlines.forget();
-        self.connection.switched();
-        self.connection.allow_write(stall, None);
-    }
-
-    /// So much went through the tunnel.
-    pub fn tunnel_moved(&mut self, bytes_in: u64, bytes_out: u64) {
-        self.record.bytes_in += bytes_in;
-        self.record.bytes_out += bytes_out;
-    }
-
     /// The time, at most a tick old.
     pub fn now(&self) -> Instant {
         self.worker.timers.now()
@@ -386,41 +309,6 @@ impl Exchange {
             DownloadError::TimedOut(Expired::Request | Expired::Client | Expired::ClientPace)
             | DownloadError::Compression(_) => {}
         }
-    }
-
-    /// The end of the response says what a call came to.
-    pub fn trailers_moved(&mut self, trailers: &HeaderMap) {
-        if !self.is_grpc() {
-            return;
-        }
-        let Some(code) = Code::of(trailers) else { return };
-        self.call_ended(code);
-        if matches!(self.record.outcome, Outcome::Failure | Outcome::SoftFailure) {
-            self.sample(None, Told::Before);
-        }
-    }
-
-    fn call_ended(&mut self, code: Code) {
-        self.record.grpc_status = Some(code);
-        self.record.outcome = outcome_of_code(code);
-    }
-
-    /// What a call is told whose response stopped early. `None` where nobody could be told: it just ends there.
-    pub fn call_failed(&mut self, error: &DownloadError) -> Option<HeaderMap> {
-        if !self.is_grpc() || !self.is_multiplexed() {
-            return None;
-        }
-        let (code, message) = match error {
-            DownloadError::TimedOut(_) => (Code::DEADLINE_EXCEEDED, "The response did not end in time."),
-            DownloadError::Endpoint(_) | DownloadError::CutShort => {
-                (Code::UNAVAILABLE, "The endpoint broke off its response.")
-            }
-            // No call is compressed, so that none ends so.
-            DownloadError::Compression(_) => return None,
-        };
-        self.record.grpc_status = Some(code);
-        let message = HeaderValue::from_static(message);
-        Some(HeaderMap::from_iter([(GRPC_STATUS.clone(), code.value()), (GRPC_MESSAGE.clone(), message)]))
     }
 
     /// The response has been passed on whole. Returns when.
@@ -576,11 +464,6 @@ impl Drop for Exchange {
 enum Told {
     Now,
     Before,
-}
-
-/// What a gRPC code says of the endpoint that sent it.
-fn outcome_of_code(code: Code) -> Outcome {
-    code.http_status().map_or(Outcome::Neutral, outcome_of)
 }
 
 /// What a status says of the endpoint that sent it (design, section 8).
