@@ -273,6 +273,11 @@ impl Connection {
         self.refused.get()
     }
 
+    /// Whether no bytes of any response are on their way, so that what the library writes is its own.
+    fn has_no_request(&self) -> bool {
+        matches!(self.phase.get(), Phase::Idle | Phase::Head) && !self.is_multiplexed()
+    }
+
     /// The HTTP library has nothing left to write.
     fn written(&self) {
         if self.phase.get() == Phase::Answered {

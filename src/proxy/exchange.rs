@@ -404,7 +404,7 @@ impl Exchange {
         let impatient = reason == Reason::Reset && self.upload_hangs();
         // How long a call may take is its client's to say, and one that says too little blames nobody.
         let was_its_own =
-            || self.call != Call::Timed && self.deadlines.were_the_endpoint_s(self.worker.timers.now());
+            || !self.is_hurried() && self.deadlines.were_the_endpoint_s(self.worker.timers.now());
         let too_late = reason == Reason::RequestTimeout && !was_its_own();
         if impatient || too_late { Outcome::Neutral } else { blame(reason) }
     }
@@ -451,7 +451,8 @@ impl<F: Future> Future for Within<'_, F> {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.close_record();
-        self.connection.request_over(self.completed || self.record.truncated, self.record.total);
+        let answered = (self.completed || self.record.truncated) && !self.was_hurried();
+        self.connection.request_over(answered, self.record.total);
         if let Some(entry) = self.log.take() {
             self.worker.recorder.log(&entry, &self.record);
         }

@@ -25,6 +25,7 @@ use super::told::{Maker, Told};
 use super::tries::Tries;
 use super::tunnel::{self, Connect, Tunnel};
 use super::view::{View, Worker};
+use crate::config::Protocol;
 use crate::config::Scheme;
 use crate::net::downstream::{Connection, Flaw};
 use crate::net::pool::Lease;
@@ -105,7 +106,10 @@ async fn forward(
     let route = &view.snapshot.routes[index];
     exchange.routed(route);
     tunnel::ask(service, exchange, route, &received, connect)?;
-    exchange.bound_call(&parts.headers);
+    exchange.bound_call(
+        &parts.headers,
+        view.upstream(route.upstream).upstream.config.protocol != Protocol::Http1,
+    );
     told.routed(route, &parts, is_preflight);
     exchange.asked = compress::asked(route, &parts);
     rate_limit::check(&route.rate_limits, received.head().headers, client, exchange.ready(), told)?;

@@ -43,6 +43,9 @@ pub trait Try {
     /// The endpoint's response head has arrived.
     fn answered(&mut self, response: &Response<Incoming>);
 
+    /// Whether it is the client itself that allows so little time.
+    fn is_hurried(&self) -> bool;
+
     /// The progress of the request's body, if it has one.
     fn upload(&self) -> Option<&Progress>;
 
@@ -67,6 +70,10 @@ impl Try for Exchange {
 
     fn answered(&mut self, response: &Response<Incoming>) {
         self.answered(response);
+    }
+
+    fn is_hurried(&self) -> bool {
+        self.is_hurried()
     }
 
     fn upload(&self) -> Option<&Progress> {
@@ -165,7 +172,7 @@ pub async fn send(
                 return Ok((response, lease));
             }
             Ok(Err(failed)) => failed,
-            Err(expired) => return Err(too_late(expired, &lease)),
+            Err(expired) => return Err(too_late(expired, &lease, exchange.is_hurried())),
         };
         match failed {
             Unanswered { unsent: Some(unsent), .. } if lease.reused => request = unsent,
@@ -229,8 +236,10 @@ fn no_connection_in_time(expired: Expired) -> Reason {
     }
 }
 
-fn too_late(expired: Expired, lease: &Lease<RequestBody>) -> Failed {
+fn too_late(expired: Expired, lease: &Lease<RequestBody>, hurried: bool) -> Failed {
     match expired {
+        // A connection that others use too is not given up for what one of them has set.
+        Expired::Request if hurried => {}
         Expired::Try | Expired::EndpointIdle | Expired::Request => lease.is_overdue(),
         Expired::Client | Expired::ClientPace => {}
     }

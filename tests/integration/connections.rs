@@ -375,6 +375,21 @@ fn a_connection_that_has_rested_serves_on() {
     assert_eq!(asked, ["GET /first", "GET /second", "GET /third", "POST /whole", "GET /next"]);
 }
 
+/// What had come with the request before is part of the next one, however long the rest of it takes.
+#[test]
+fn the_beginning_of_a_head_outlives_a_rest() {
+    let origin = Origin::echoing("a");
+    let proxy = Proxy::before(&[&origin]);
+    let mut client = proxy.client();
+    client.send("GET /one HTTP/1.1\r\nhost: a\r\n\r\nGET /two HTTP/1.1\r\nhost: a\r\nx-pad: ");
+    assert_eq!(client.response().status(), 200);
+    thread::sleep(LONG_ENOUGH_TO_REST);
+    client.send("GET /smuggled HTTP/1.1\r\n\r\n");
+    assert_eq!(client.response().status(), 200);
+    let asked: Vec<String> = origin.requests().iter().map(|request| request.asks().to_owned()).collect();
+    assert_eq!(asked, ["GET /one", "GET /two"]);
+}
+
 #[test]
 fn a_connection_that_rests_is_closed_when_its_time_is_over() {
     let origin = Origin::echoing("a");

@@ -306,3 +306,25 @@ fn an_endpoint_that_refuses_is_passed_over_and_shown_as_failing() {
     let endpoints = proxy.endpoints_when("shop", |endpoints| endpoints[1]["state"] == "failing");
     assert_eq!((&endpoints[0]["state"], &endpoints[0]["failures"]), (&"up".into(), &0.into()));
 }
+
+/// The library's own answer to a malformed head is replaced beneath it; a body that reads the same is not.
+#[test]
+fn a_body_that_reads_like_an_answer_of_the_library_passes_as_it_is() {
+    const BODY: &str = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let (go, told) = std::sync::mpsc::channel();
+    let told = std::sync::Mutex::new(told);
+    let origin = Origin::start(move |visit| {
+        visit.request();
+        visit.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", BODY.len()));
+        // In a write of its own.
+        told.lock().expect("a lock").recv().expect("the head has arrived");
+        visit.send(BODY);
+        visit.closes();
+    });
+    let proxy = Proxy::before(&[&origin]);
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(client.head().status(), 200);
+    go.send(()).expect("the endpoint waits");
+    assert_eq!(String::from_utf8_lossy(&client.read_some(BODY.len())), BODY);
+}

@@ -1,10 +1,13 @@
 //! gRPC through the proxy, with tonic at both ends.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use tokio::net::TcpListener;
 use tonic::{Code, Request};
 
 use crate::support::{Calls, Echo, Origin, Proxy, Yaml, ask_patiently, calling, eventually, free_address};
@@ -174,6 +177,52 @@ fn an_endpoint_is_told_what_is_left_of_the_deadline() {
     let told = told.get("grpc-timeout").expect("a timeout").to_str().expect("text").to_owned();
     let micros: u64 = told.strip_suffix('u').expect("microseconds").parse().expect("a number");
     assert!((1..20_000_000).contains(&micros), "{told}");
+}
+
+#[test]
+fn a_conversation_that_is_quiet_for_too_long_ends_on_both_sides() {
+    let server = Echo::start();
+    let proxy = shop(&[&server], ", timeouts: { idle: 1s }");
+    calling(async {
+        let mut calls = Calls::connect(proxy.web()).await;
+        let (say, mut hear) = calls.converse().await;
+        say.send(Bytes::from("hello")).await.expect("an open stream");
+        assert_eq!(hear.message().await.expect("well").expect("an answer"), "hello");
+        assert_eq!(hear.message().await.expect_err("too quiet").code(), Code::DeadlineExceeded);
+        // The client could still say something, and nobody would have it.
+        eventually("the endpoint is told", || (server.given_up() == 1).then_some(()));
+        drop(say);
+    });
+}
+
+#[test]
+fn hurried_calls_cost_the_others_no_connection() {
+    calling(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("an address");
+        let connections = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(hold_calls(listener, Arc::clone(&connections)));
+        let proxy = Yaml::new(&format!("protocol: h2, endpoints: [\"{address}\"]")).workers(1).start();
+        for _ in 0..5 {
+            let (_, headers) = ask_patiently(proxy.web(), "hello", "150m").await;
+            assert_eq!(headers["grpc-status"], "4", "{headers:?}");
+        }
+        assert_eq!(connections.load(SeqCst), 1);
+    });
+}
+
+/// Takes every call and answers none.
+async fn hold_calls(listener: TcpListener, connections: Arc<AtomicUsize>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.fetch_add(1, SeqCst);
+        tokio::spawn(async move {
+            let mut connection = h2::server::handshake(stream).await.expect("HTTP/2");
+            let mut held = Vec::new();
+            while let Some(Ok(call)) = connection.accept().await {
+                held.push(call);
+            }
+        });
+    }
 }
 
 #[test]

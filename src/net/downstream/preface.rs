@@ -42,6 +42,8 @@ impl Socket {
     /// What reading fails with.
     pub async fn rest(&mut self, read: Bytes) -> io::Result<()> {
         if !read.is_empty() {
+            // The beginning of the next head, which came with the request before it.
+            self.connection.bytes_arrived(&read);
             self.ahead = read;
             return Ok(());
         }

@@ -100,6 +100,9 @@ impl Socket {
 
     /// Takes the library's bare answer to a malformed head and holds one that names its reason instead.
     fn replace_answer(&mut self, bytes: &[u8]) -> bool {
+        if !self.connection.has_no_request() {
+            return false;
+        }
         let Some((answer, reason)) = library_answer::replacement(bytes) else { return false };
         self.answer = Some(answer);
         self.connection.refuse_head(reason);
@@ -176,9 +179,12 @@ impl AsyncWrite for Socket {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_answer(cx))?;
         ready!(self.poll_interim(cx))?;
+        // TLS takes more than the socket does.
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx).map_ok(|()| 0);
+        ready!(self.write_outcome(cx, flushed))?;
         self.connection.written();
         self.unflushed = false;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

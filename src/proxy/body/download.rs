@@ -89,6 +89,8 @@ impl Download {
     fn end_with(&mut self, trailers: HeaderMap) -> Frame<Bytes> {
         self.ended = true;
         self.lease = None;
+        // Else the endpoint would go on with a call that is over.
+        self.exchange.stop_upload();
         Frame::trailers(trailers)
     }
 

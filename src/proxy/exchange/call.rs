@@ -1,6 +1,6 @@
 //! What is different where a request is a gRPC call.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, header};
 
 use super::{Exchange, Told, outcome_of};
 use crate::policy::grpc::{self, Code, GRPC_MESSAGE, GRPC_STATUS};
@@ -14,6 +14,8 @@ pub(super) enum Call {
     Yes,
     /// Its client said how long it waits.
     Timed,
+    /// And that is shorter than what the route allows.
+    Hurried,
 }
 
 impl Exchange {
@@ -22,27 +24,39 @@ impl Exchange {
         self.call = Call::Yes;
     }
 
+    /// Whether its client itself says how little time it allows.
+    pub fn is_hurried(&self) -> bool {
+        self.call == Call::Hurried
+    }
+
+    /// Whether that was too little: the same to an endpoint as a call that is cancelled.
+    pub(super) fn was_hurried(&self) -> bool {
+        self.is_hurried() && self.record.grpc_status == Some(Code::DEADLINE_EXCEEDED)
+    }
+
     /// Whether it is a gRPC call.
     pub fn is_grpc(&self) -> bool {
         self.call != Call::No
     }
 
-    /// A call takes no longer than its client waits, and is not held to the pace of an upload. To be called once the route
-    /// has said how long things may take.
-    pub fn bound_call(&mut self, headers: &HeaderMap) {
+    /// A call takes no longer than its client waits, and its messages come when they come, where the endpoint can take them so
+    /// (`streams`) and no length is said of them. To be called once the route has said how long things may take.
+    pub fn bound_call(&mut self, headers: &HeaderMap, streams: bool) {
         if !self.is_grpc() {
             return;
         }
-        let timeout = grpc::timeout(headers);
-        if timeout.is_some() {
-            self.call = Call::Timed;
+        if let Some(timeout) = grpc::timeout(headers) {
+            let is_shortest = self.deadlines.allow_at_most(timeout);
+            self.call = if is_shortest { Call::Hurried } else { Call::Timed };
         }
-        self.deadlines.allow_call(timeout);
+        if streams && !headers.contains_key(header::CONTENT_LENGTH) {
+            self.deadlines.allow_pauses();
+        }
     }
 
     /// Tells the endpoint how long the client still waits, if that is bounded.
     pub fn tell_time_left(&self, headers: &mut HeaderMap) {
-        if self.call == Call::Timed
+        if matches!(self.call, Call::Timed | Call::Hurried)
             && let Some(left) = self.left()
         {
             headers.insert(&grpc::GRPC_TIMEOUT, grpc::timeout_value(left));

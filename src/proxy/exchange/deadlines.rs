@@ -62,9 +62,17 @@ impl Deadlines {
         self.timeouts = timeouts;
     }
 
-    /// A gRPC call: its client may wait no longer than this, and either side of a stream may be quiet for as long as the other.
-    pub(super) fn allow_call(&mut self, timeout: Option<Duration>) {
-        self.timeouts.request = [self.timeouts.request, timeout].into_iter().flatten().min();
+    /// Takes no longer than this, whatever else is allowed. Whether that is the shortest.
+    pub(super) fn allow_at_most(&mut self, whole: Duration) -> bool {
+        let is_shortest = self.timeouts.request.is_none_or(|request| whole < request);
+        if is_shortest {
+            self.timeouts.request = Some(whole);
+        }
+        is_shortest
+    }
+
+    /// Either side of a stream may be quiet for as long as the other.
+    pub(super) fn allow_pauses(&mut self) {
         self.timeouts.body_idle = self.timeouts.idle;
         self.timeouts.pace = None;
     }

@@ -128,7 +128,7 @@ impl Echo {
         self.seen.metadata.lock().expect("a lock").clone()
     }
 
-    /// Calls that hung until their client gave up.
+    /// Calls that hung until their client gave up, and conversations that are over.
     pub fn given_up(&self) -> usize {
         self.seen.given_up.load(Ordering::SeqCst)
     }
@@ -174,7 +174,10 @@ impl Service<http::Request<Body>> for Methods {
                 }
                 "/shop.Echo/ServerStream" => server.server_streaming(service_fn(count), request).await,
                 "/shop.Echo/ClientStream" => server.client_streaming(service_fn(gather), request).await,
-                _ => server.streaming(service_fn(converse), request).await,
+                _ => {
+                    let method = service_fn(move |request| converse(Arc::clone(&seen), request));
+                    server.streaming(method, request).await
+                }
             })
         })
     }
@@ -222,8 +225,10 @@ async fn gather(request: Request<Streaming<Bytes>>) -> Result<Response<Bytes>, S
     Ok(Response::new(Bytes::from(bytes.to_string())))
 }
 
-async fn converse(request: Request<Streaming<Bytes>>) -> Result<Response<Messages>, Status> {
-    let answered = request.into_inner().map(|message| {
+async fn converse(seen: Arc<Seen>, request: Request<Streaming<Bytes>>) -> Result<Response<Messages>, Status> {
+    let counted = GivenUp(seen);
+    let answered = request.into_inner().map(move |message| {
+        let _counted = &counted;
         let message = message?;
         failure(&message).map_or(Ok(message), |code| Err(Status::new(code, "as asked")))
     });

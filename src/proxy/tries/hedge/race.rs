@@ -100,6 +100,10 @@ impl Try for Running<'_> {
     /// The exchange is told of the answer that it gets.
     fn answered(&mut self, _: &Response<Incoming>) {}
 
+    fn is_hurried(&self) -> bool {
+        false
+    }
+
     fn upload(&self) -> Option<&Progress> {
         None
     }
