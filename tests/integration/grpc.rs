@@ -197,18 +197,20 @@ fn a_conversation_that_is_quiet_for_too_long_ends_on_both_sides() {
 
 #[test]
 fn hurried_calls_cost_the_others_no_connection() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    listener.set_nonblocking(true).expect("a socket for an event loop");
+    let address = listener.local_addr().expect("an address");
+    let proxy = Yaml::new(&format!("protocol: h2, endpoints: [\"{address}\"]")).workers(1).start();
+    let connections = Arc::new(AtomicUsize::new(0));
     calling(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
-        let address = listener.local_addr().expect("an address");
-        let connections = Arc::new(AtomicUsize::new(0));
+        let listener = TcpListener::from_std(listener).expect("an event loop");
         tokio::spawn(hold_calls(listener, Arc::clone(&connections)));
-        let proxy = Yaml::new(&format!("protocol: h2, endpoints: [\"{address}\"]")).workers(1).start();
         for _ in 0..5 {
             let (_, headers) = ask_patiently(proxy.web(), "hello", "150m").await;
             assert_eq!(headers["grpc-status"], "4", "{headers:?}");
         }
-        assert_eq!(connections.load(SeqCst), 1);
     });
+    assert_eq!(connections.load(SeqCst), 1);
 }
 
 /// Takes every call and answers none.
@@ -240,24 +242,28 @@ fn a_client_that_gives_up_ends_the_call_at_the_endpoint() {
 
 #[test]
 fn an_unavailable_call_is_made_again_only_where_the_route_says_that_it_may_be() {
-    let retried = [
-        (", retry: { on: [grpc_unavailable], idempotent_calls: true, max_body: 1KiB }", Ok(())),
-        (", retry: { on: [grpc_unavailable], max_body: 1KiB }", Err(Code::Unavailable)),
+    let routes = [
         (
-            ", retry: { on: [connect_failure], idempotent_calls: true, max_body: 1KiB }",
-            Err(Code::Unavailable),
+            ", retry: { on: [grpc_unavailable], idempotent_calls: true, max_body: 1KiB, budget_percent: 100 }",
+            true,
         ),
+        (", retry: { on: [grpc_unavailable], max_body: 1KiB }", false),
+        (", retry: { on: [connect_failure], idempotent_calls: true, max_body: 1KiB }", false),
     ];
-    for (route, expected) in retried {
+    for (route, may_be) in routes {
         let (gone, well) = (Echo::ending(Code::Unavailable), Echo::start());
         let proxy = shop(&[&gone, &well], route);
-        let answers = calling(async {
+        let mut failed = 0;
+        calling(async {
             let mut calls = Calls::connect(proxy.web()).await;
-            [calls.unary("hello").await, calls.unary("hello").await]
+            for _ in 0..8 {
+                failed += usize::from(calls.unary("hello").await.is_err());
+            }
         });
-        assert!(gone.calls() > 0, "{route}");
-        let failed = answers.into_iter().find_map(|answer| answer.err().map(|status| status.code()));
-        assert_eq!(failed.map_or(Ok(()), Err), expected, "{route}");
+        let turned_away = gone.calls();
+        assert!(turned_away > 0, "{route}");
+        // Not always all: what came in two pieces was not kept.
+        assert_eq!(failed < turned_away, may_be, "{failed} of {turned_away}: {route}");
     }
 }
 
