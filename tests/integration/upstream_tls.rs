@@ -100,6 +100,16 @@ fn an_endpoint_that_asks_who_calls_is_shown_the_certificate() {
 }
 
 #[test]
+fn the_end_of_the_certificate_that_is_shown_is_told() {
+    let issuer = Issuer::new();
+    let (address, _) = http1(issuer.asking_server(&["127.0.0.1"], &[]));
+    let pair = format!(", client_certificate: {}", issuer.pair());
+    let proxy = shop(address, &trusting(&issuer, &pair), "").start();
+    let labels = [("upstream", "shop"), ("name", "tillgate.internal"), ("key", "ecdsa")];
+    assert!(proxy.metrics().sum("tillgate_certificate_expiry_timestamp_seconds", &labels) > 1e9);
+}
+
+#[test]
 fn what_is_spoken_is_agreed_on_within_tls() {
     let issuer = Issuer::new();
     for protocol in ["auto", "h2"] {
