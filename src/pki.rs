@@ -1,5 +1,5 @@
 //! Certificates and keys as files hold them: read, checked against each other, and named. Opens no socket and waits for
-//! nothing; who serves them is `net::tls`.
+//! nothing; who shows them is `net::tls` to clients, and `net::connect::tls` to endpoints.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! `upstreams.*.tls` and `upstreams.*.protocol`: data only. What the files hold is read by `net::connect`.
+//! `upstreams.*.tls` and `upstreams.*.protocol`: data only. What the files hold is read by `pki`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Whose certificates clients may show.
+//! Whose certificates clients or endpoints may show.
 
 use std::path::Path;
 use std::sync::Arc;

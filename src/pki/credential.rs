@@ -14,12 +14,12 @@ use super::fault::{Fault, Part};
 use super::file::Contents;
 use super::leaf::Leaf;
 use super::staple::Staple;
-use crate::config::Certificate;
+use crate::config::{self, Certificate};
 
 /// Certificates of one chain: a leaf and its intermediates, of which there are seldom more than two.
 const LONGEST_CHAIN: usize = 16;
 
-/// What a listener shows to prove who it is.
+/// What a listener shows to its clients, or an upstream to its endpoints, to prove who it is.
 #[derive(Debug, Clone)]
 pub struct Credential {
     /// What the handshake needs; with the staple, unless that is out of date.
@@ -35,6 +35,13 @@ pub struct Credential {
     /// What is odd about its files.
     pub oddities: Vec<Fault>,
     digest: [u8; 32],
+}
+
+/// Who looks at a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    Clients,
+    Endpoints,
 }
 
 /// The kind of a key, the preferred one first.
@@ -77,6 +84,19 @@ impl Credential {
     /// # Errors
     /// The first thing for which it cannot be served.
     pub fn read(files: &Certificate, now: i64) -> Result<Self, Fault> {
+        Self::read_for(Audience::Clients, files, now)
+    }
+
+    /// The same, of what is shown to endpoints. It is told by its subject as often as by its names.
+    ///
+    /// # Errors
+    /// The first thing for which it cannot be shown.
+    pub fn read_client(pair: &config::ClientCertificate, now: i64) -> Result<Self, Fault> {
+        let files = Certificate { cert: pair.cert.clone(), key: pair.key.clone(), ocsp: None };
+        Self::read_for(Audience::Endpoints, &files, now)
+    }
+
+    fn read_for(audience: Audience, files: &Certificate, now: i64) -> Result<Self, Fault> {
         let chain_file = Contents::read(&files.cert, Part::Certificate)?;
         let key_file = Contents::read(&files.key, Part::Key)?;
         let staple_file = files.ocsp.as_ref().map(|path| Contents::read(path, Part::Staple)).transpose()?;
@@ -86,7 +106,7 @@ impl Credential {
         let kind = KeyKind::of(&*key);
         let mut certified = CertifiedKey::new(chain, key);
         check_match(files, &certified)?;
-        let mut oddities = leaf_oddities(files, &leaf, now);
+        let mut oddities = leaf_oddities(audience, files, &leaf, now);
         oddities.extend(key_file.is_readable_by_all().then(|| readable_by_all(&files.key)));
         let mut staple_until = None;
         if let (Some(path), Some(file)) = (&files.ocsp, &staple_file) {
@@ -132,7 +152,7 @@ fn read_chain(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     }
     if chain.len() > LONGEST_CHAIN {
         return Err(fault(format!("there are more than {LONGEST_CHAIN} certificates in it"))
-            .hint("it holds the server's certificate and its intermediates, not all authorities"));
+            .hint("it holds one certificate and its intermediates, not all authorities"));
     }
     Ok(chain)
 }
@@ -196,12 +216,15 @@ fn mismatch(files: &Certificate, certified: &CertifiedKey) -> Fault {
     }
 }
 
-fn leaf_oddities(files: &Certificate, leaf: &Leaf, now: i64) -> Vec<Fault> {
+fn leaf_oddities(audience: Audience, files: &Certificate, leaf: &Leaf, now: i64) -> Vec<Fault> {
     let odd = |message: &str| Fault::new(Part::Certificate, &files.cert, message);
-    let expired =
-        (leaf.not_after < now).then(|| odd("the certificate has expired").hint("clients will not accept it"));
+    let consequence = match audience {
+        Audience::Clients => "clients will not accept it",
+        Audience::Endpoints => "endpoints that ask for it will not accept it",
+    };
+    let expired = (leaf.not_after < now).then(|| odd("the certificate has expired").hint(consequence));
     let early = (leaf.not_before > now).then(|| odd("the certificate is not valid yet"));
-    let nameless = leaf.names.is_empty().then(|| {
+    let nameless = (audience == Audience::Clients && leaf.names.is_empty()).then(|| {
         odd("the certificate names no host in its subject alternative names")
             .hint("it is shown only where it stands first, and most clients will not accept it")
     });

@@ -12,7 +12,7 @@ pub enum Part {
     Key,
     /// `ocsp`.
     Staple,
-    /// `client_auth.ca`.
+    /// `ca`.
     Authorities,
 }
 

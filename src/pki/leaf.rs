@@ -33,7 +33,7 @@ impl Name {
     }
 }
 
-/// Of a certificate that a listener shows.
+/// Of a certificate that is shown from here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
     /// As in `CN=shop.example,O=Shop`.

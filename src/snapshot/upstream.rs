@@ -14,6 +14,7 @@ use super::{Id, Sticky};
 use crate::config::{self, Connection, Host, Strategy};
 use crate::net::connect::Target;
 use crate::net::connect::tls::{ClientTls, Tls};
+use crate::pki::Credential;
 use crate::policy::admission::{Admission, Bounds};
 use crate::policy::availability::{self, Access, Member};
 use crate::policy::balance::Balancer;
@@ -60,6 +61,11 @@ impl Upstream {
     /// How connections are made and kept.
     pub fn connection(&self) -> &Connection {
         &self.config.connection
+    }
+
+    /// What is shown to endpoints that ask who calls.
+    pub fn credential(&self) -> Option<&Credential> {
+        self.tls.as_ref()?.credential.as_ref()
     }
 
     /// How an endpoint is reached.

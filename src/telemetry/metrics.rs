@@ -84,7 +84,7 @@ impl Collector for Scrape {
         let figures = self.figures.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         self.process(&mut out)?;
         rejected::encode(&self.process, &mut out)?;
-        tls::encode(&self.process, &mut out)?;
+        tls::encode(&self.process, &self.snapshot, &mut out)?;
         http2::encode(&self.process, &mut out)?;
         rate_limit::encode(&self.snapshot, &figures, &mut out)?;
         self.totals(&mut out, &figures)?;

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rustix::fs::{CWD, Mode, mkfifoat};
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
@@ -96,6 +97,16 @@ fn an_endpoint_that_asks_who_calls_is_shown_the_certificate() {
             .start()
             .get("/");
     assert_eq!(refused.status(), 502, "{refused:?}");
+}
+
+#[test]
+fn the_end_of_the_certificate_that_is_shown_is_told() {
+    let issuer = Issuer::new();
+    let (address, _) = http1(issuer.asking_server(&["127.0.0.1"], &[]));
+    let pair = format!(", client_certificate: {}", issuer.pair());
+    let proxy = shop(address, &trusting(&issuer, &pair), "").start();
+    let labels = [("upstream", "shop"), ("name", "tillgate.internal"), ("key", "ecdsa")];
+    assert!(proxy.metrics().sum("tillgate_certificate_expiry_timestamp_seconds", &labels) > 1e9);
 }
 
 #[test]
@@ -190,17 +201,51 @@ fn a_file_that_is_of_no_use_is_named_and_the_config_in_force_stays() {
     let (mine, theirs) = (issuer.pair(), stranger.pair());
     let key = theirs.split("key:").nth(1).expect("a key");
     let mixed = format!("{}, key:{key}", mine.split(", key:").next().expect("a certificate"));
-    for (tls, words) in [
-        (format!("{{ ca: \"{}\" }}", missing.display()), "cannot read"),
-        (format!("{{ ca: \"{}\" }}", empty.display()), "has no certificate in PEM"),
-        (trusting(&issuer, &format!(", client_certificate: {mixed}")), "is not the key of"),
+    for (tls, word, what) in [
+        (format!("{{ ca: \"{}\" }}", missing.display()), "ca: ", "there is no such file"),
+        (format!("{{ ca: \"{}\" }}", empty.display()), "ca: ", "there is no certificate in it"),
+        (
+            trusting(&issuer, &format!(", client_certificate: {mixed}")),
+            "key: ",
+            "the key does not belong to the certificate in",
+        ),
     ] {
-        let refused = proxy.reload(&shop(address, &tls, "").to_string());
-        assert_eq!(refused.status(), 422);
-        let text = refused.text();
-        assert!(text.contains("upstream shop: tls: ") && text.contains(words), "{text}");
+        let yaml = shop(address, &tls, "").to_string();
+        let text = refusal(&proxy, &yaml);
+        assert!(text.contains(&place(&yaml, word)) && text.contains(what), "{text}");
         assert_eq!(proxy.get("/").text(), "ok");
     }
+}
+
+#[test]
+fn a_fifo_for_a_file_is_refused_and_holds_no_reload_up() {
+    let issuer = Issuer::new();
+    let (address, _) = http1(issuer.server(&["127.0.0.1"], &[]));
+    let good = shop(address, &trusting(&issuer, ""), "");
+    let proxy = good.start();
+    let fifo = issuer.ca().with_file_name("fifo.pem");
+    mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).expect("a FIFO");
+    let yaml = shop(address, &format!("{{ ca: \"{}\" }}", fifo.display()), "").to_string();
+    let text = refusal(&proxy, &yaml);
+    assert!(text.contains(&place(&yaml, "ca: ")) && text.contains("fifo.pem: this is not a file"), "{text}");
+    let generation = proxy.generation();
+    assert_eq!(proxy.reload(&good.to_string()).status(), 200);
+    assert_eq!((proxy.generation(), proxy.get("/").text().as_str()), (generation + 1, "ok"));
+}
+
+/// What is said of a config that does not take effect.
+fn refusal(proxy: &Proxy, yaml: &str) -> String {
+    let refused = proxy.reload(yaml);
+    assert_eq!(refused.status(), 422, "{refused:?}");
+    refused.text()
+}
+
+/// `:LINE:COLUMN:` of what stands after `word`.
+fn place(yaml: &str, word: &str) -> String {
+    let lines = yaml.lines().enumerate();
+    let mut found = lines.filter_map(|(line, text)| Some((line + 1, text.find(word)? + word.len() + 1)));
+    let (line, column) = found.next().expect("the word");
+    format!(":{line}:{column}:")
 }
 
 #[test]

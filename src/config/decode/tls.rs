@@ -74,21 +74,23 @@ fn certificate(value: Value<'_>) -> Option<Certificate> {
             credential.oddities.iter().for_each(|fault| tell(place(fault.part), Severity::Warning, fault));
             Some(certificate)
         }
-        Err(fault) => {
-            tell(place(fault.part), Severity::Error, &fault);
-            None
-        }
+        Err(fault) => refuse(place(fault.part), &fault),
     }
 }
 
 /// Notes where the path stands.
-fn path<'a>(value: Value<'a>, at: &mut Value<'a>) -> Option<std::path::PathBuf> {
+pub(super) fn path<'a>(value: Value<'a>, at: &mut Value<'a>) -> Option<std::path::PathBuf> {
     *at = value;
     value.file_path()
 }
 
-fn tell(at: Value<'_>, severity: Severity, fault: &Fault) {
+pub(super) fn tell(at: Value<'_>, severity: Severity, fault: &Fault) {
     at.cx.report(at.node.at, severity, fault.to_string(), fault.hint.clone());
+}
+
+pub(super) fn refuse<T>(at: Value<'_>, fault: &Fault) -> Option<T> {
+    tell(at, Severity::Error, fault);
+    None
 }
 
 pub(super) fn min_version(value: Value<'_>) -> Option<TlsVersion> {
@@ -116,14 +118,12 @@ fn client_auth(value: Value<'_>) -> Option<Option<ClientAuth>> {
     Some(Some(ClientAuth { ca: ca?, mode }))
 }
 
-fn authorities(value: Value<'_>) -> Option<std::path::PathBuf> {
+/// The path of a file that holds some.
+pub(super) fn authorities(value: Value<'_>) -> Option<std::path::PathBuf> {
     let path = value.file_path()?;
     let read = value.cx.reads_files().then(|| Authorities::read(&path));
     match read {
-        Some(Err(fault)) => {
-            tell(value, Severity::Error, &fault);
-            None
-        }
+        Some(Err(fault)) => refuse(value, &fault),
         Some(Ok(_)) | None => Some(path),
     }
 }

@@ -1,4 +1,4 @@
-//! `upstreams.*.tls` and `upstreams.*.protocol`.
+//! `upstreams.*.tls` and `upstreams.*.protocol`, and what is wrong with the files they name.
 
 use super::fields::Fields;
 use super::tls;
@@ -6,6 +6,8 @@ use super::value::Value;
 use crate::config::excerpt::quoted;
 use crate::config::model::{ClientCertificate, Endpoint, Host, Protocol, UpstreamTls};
 use crate::config::node::Data;
+use crate::config::problem::Severity;
+use crate::pki::{self, Credential, Part};
 
 /// `protocol`.
 pub(super) fn protocol(value: Value<'_>) -> Option<Protocol> {
@@ -24,7 +26,7 @@ pub(super) fn read(value: Value<'_>) -> Option<Option<UpstreamTls>> {
     let default = UpstreamTls::default();
     let tls = UpstreamTls {
         server_name: fields.get("server_name", server_name),
-        ca: fields.get("ca", Value::file_path),
+        ca: fields.get("ca", tls::authorities),
         client_certificate: fields.get("client_certificate", client_certificate),
         min_version: fields.get("min_version", tls::min_version).unwrap_or(default.min_version),
         verify: fields.get("verify", verify).unwrap_or(default.verify),
@@ -81,10 +83,29 @@ fn is_dns_name(name: &str) -> bool {
 
 fn client_certificate(value: Value<'_>) -> Option<ClientCertificate> {
     let mut fields = Fields::open(value)?;
-    let cert = fields.require("cert", "add `cert: /etc/tillgate/client.pem`", Value::file_path);
-    let key = fields.require("key", "add `key: /etc/tillgate/client.key`", Value::file_path);
+    let (mut cert_at, mut key_at) = (value, value);
+    let cert = fields
+        .require("cert", "add `cert: /etc/tillgate/client.pem`", |value| tls::path(value, &mut cert_at));
+    let key =
+        fields.require("key", "add `key: /etc/tillgate/client.key`", |value| tls::path(value, &mut key_at));
     fields.close();
-    Some(ClientCertificate { cert: cert?, key: key? })
+    let pair = ClientCertificate { cert: cert?, key: key? };
+    if !value.cx.reads_files() {
+        return Some(pair);
+    }
+    let place = |part| match part {
+        Part::Certificate => cert_at,
+        Part::Key => key_at,
+        Part::Staple | Part::Authorities => value,
+    };
+    match Credential::read_client(&pair, pki::now()) {
+        Ok(credential) => {
+            let odd = credential.oddities.iter();
+            odd.for_each(|fault| tls::tell(place(fault.part), Severity::Warning, fault));
+            Some(pair)
+        }
+        Err(fault) => tls::refuse(place(fault.part), &fault),
+    }
 }
 
 fn verify(value: Value<'_>) -> Option<bool> {

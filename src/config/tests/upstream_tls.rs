@@ -1,10 +1,15 @@
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rcgen::{CertificateParams, KeyPair};
+use rustix::fs::{CWD, Mode, mkfifoat};
+use tempfile::TempDir;
+
 use super::rendering::survives;
 use super::{MINIMAL, bad, good, hint, listed, upstream};
-use crate::config::{Protocol, UpstreamTls, load, to_json};
+use crate::config::{Loaded, Problems, Protocol, UpstreamTls, load, to_json};
 
 fn tls(yaml: &str) -> UpstreamTls {
     good(&upstream(&format!("tls: {yaml}"))).config.upstreams.remove(0).tls.expect("it is on")
@@ -96,15 +101,73 @@ fn auto_without_tls_is_pointed_at() {
 
 #[test]
 fn files_are_looked_for_beside_the_config() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("shop.yaml");
-    fs::write(
-        &path,
-        upstream("tls: { server_name: a, ca: ca.pem, client_certificate: { cert: /a, key: b } }"),
-    )
-    .expect("write");
-    let tls = load(&path).expect("a good config").config.upstreams.remove(0).tls.expect("it is on");
+    let directory = directory();
+    let absolute = directory.path().join("a.pem").display().to_string();
+    let pair = format!("{{ cert: \"{absolute}\", key: a.key }}");
+    let loaded = loaded(&directory, &format!("{{ server_name: a, ca: ca.pem, client_certificate: {pair} }}"));
+    let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    let tls = loaded.config.upstreams[0].tls.clone().expect("it is on");
     assert_eq!(tls.ca, Some(directory.path().join("ca.pem")));
     let pair = tls.client_certificate.expect("a pair");
-    assert_eq!((&*pair.cert, pair.key), (Path::new("/a"), directory.path().join("b")));
+    assert_eq!((&*pair.cert, pair.key), (Path::new(&absolute), directory.path().join("a.key")));
+}
+
+#[test]
+fn files_that_are_of_no_use_are_told_where_they_are_named() {
+    let directory = directory();
+    fs::write(directory.path().join("empty.pem"), "nothing\n").expect("write");
+    let fifo = directory.path().join("fifo.pem");
+    mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).expect("a FIFO");
+    let pair =
+        |cert, key| format!("{{ server_name: a, client_certificate: {{ cert: {cert}, key: {key} }} }}");
+    for (tls, place, message) in [
+        ("{ ca: gone.pem }".to_owned(), "5:16", "gone.pem: there is no such file"),
+        ("{ ca: empty.pem }".to_owned(), "5:16", "empty.pem: there is no certificate in it"),
+        ("{ ca: fifo.pem }".to_owned(), "5:16", "fifo.pem: this is not a file"),
+        (pair("gone.pem", "a.key"), "5:56", "gone.pem: there is no such file"),
+        (pair("fifo.pem", "a.key"), "5:56", "fifo.pem: this is not a file"),
+        (pair("a.pem", "fifo.pem"), "5:68", "fifo.pem: this is not a file"),
+        (pair("a.pem", "a.pem"), "5:68", "a.pem: there is no private key in it"),
+        (pair("a.pem", "b.key"), "5:68", "b.key: the key does not belong to the certificate in"),
+    ] {
+        let told = listed(&loaded(&directory, &tls).expect_err("a problem"));
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with(&format!("{place} ")) && told[0].contains(message), "{told:?}");
+    }
+}
+
+#[test]
+fn a_certificate_for_endpoints_that_has_expired_is_pointed_at() {
+    let directory = directory();
+    let tls = "{ server_name: a, client_certificate: { cert: old.pem, key: old.key } }";
+    let loaded = loaded(&directory, tls).unwrap_or_else(|problems| panic!("{problems}"));
+    let warning = loaded.warnings.iter().next().expect("a warning");
+    assert_eq!((loaded.warnings.len(), warning.line, warning.column), (1, 5, 56), "{}", loaded.warnings);
+    assert!(warning.message.ends_with("old.pem: the certificate has expired"), "{warning:?}");
+    assert_eq!(warning.hint.as_deref(), Some("endpoints that ask for it will not accept it"));
+}
+
+/// With `ca.pem` and `NAME.pem` with `NAME.key` for a, b and old. None of them names a host.
+fn directory() -> TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    for name in ["ca", "a", "b", "old"] {
+        let (key, mut params) = (KeyPair::generate().expect("a key"), CertificateParams::default());
+        if name == "old" {
+            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        }
+        let certificate = params.self_signed(&key).expect("a certificate").pem();
+        let path = directory.path().join(name);
+        fs::write(path.with_extension("pem"), certificate).expect("write");
+        fs::write(path.with_extension("key"), key.serialize_pem()).expect("write");
+        fs::set_permissions(path.with_extension("key"), Permissions::from_mode(0o600)).expect("mode");
+    }
+    directory
+}
+
+/// What becomes of a config with this `tls` that stands beside those files.
+fn loaded(directory: &TempDir, tls: &str) -> Result<Loaded, Problems> {
+    let path = directory.path().join("shop.yaml");
+    fs::write(&path, named(&format!("tls: {tls}"))).expect("write");
+    load(&path)
 }

@@ -6,16 +6,14 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
@@ -25,14 +23,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::config::{ClientCertificate, Protocol, TlsVersion, UpstreamTls};
-use crate::policy::balance::hash_key;
+use crate::config::{Protocol, TlsVersion, UpstreamTls};
+use crate::pki::{self, Authorities, Credential, Fault};
 
 /// Tickets kept of each endpoint. Those of TLS 1.3 serve once, and an endpoint gives a few for each connection.
 const SESSIONS: usize = 8;
-
-/// Bytes of a file of certificates or keys; a larger one is something else.
-const MOST_BYTES: u64 = 4 << 20;
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
 
@@ -40,17 +35,17 @@ static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(aws_l
 #[derive(Debug)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
-    /// Of the bytes of its files.
-    digest: u64,
+    /// What is shown to an endpoint that asks who calls.
+    pub credential: Option<Credential>,
+    /// `None` where those of the platform are believed, or everybody is.
+    authorities: Option<Authorities>,
 }
 
 /// Why TLS cannot be spoken as configured.
 #[derive(Debug)]
 pub enum Unusable {
-    /// A file cannot be read.
-    Unreadable(PathBuf, io::Error),
-    /// A file does not hold what it should.
-    Bad(PathBuf, String),
+    /// A file cannot be used.
+    File(Fault),
     /// No authority is known.
     NoAuthorities,
 }
@@ -58,12 +53,17 @@ pub enum Unusable {
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(path, error) => write!(f, "cannot read {}: {error}", path.display()),
-            Self::Bad(path, why) => write!(f, "{} {why}", path.display()),
+            Self::File(fault) => fault.fmt(f),
             Self::NoAuthorities => {
                 f.write_str("this system has no certificate authorities; install them, or give `ca`")
             }
         }
+    }
+}
+
+impl From<Fault> for Unusable {
+    fn from(fault: Fault) -> Self {
+        Self::File(fault)
     }
 }
 
@@ -73,33 +73,36 @@ impl ClientTls {
     /// # Errors
     /// The first that is of no use.
     pub fn load(tls: &UpstreamTls, protocol: Protocol) -> Result<Self, Unusable> {
-        let mut read = Vec::new();
-        let verifier = verifier(tls, &mut read)?;
+        let authorities = tls.ca.as_ref().map(|path| Authorities::read(path)).transpose()?;
+        let pair = tls.client_certificate.as_ref();
+        let credential = pair.map(|pair| Credential::read_client(pair, pki::now())).transpose()?;
         let builder = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
             .with_protocol_versions(versions(tls.min_version))
             .expect("the provider has suites for every version")
             .dangerous()
-            .with_custom_certificate_verifier(verifier);
-        let mut config = match &tls.client_certificate {
+            .with_custom_certificate_verifier(verifier(tls, authorities.as_ref())?);
+        let mut config = match &credential {
             None => builder.with_no_client_auth(),
-            Some(pair) => {
-                let (chain, key) = key_pair(pair, &mut read)?;
-                let unfit = |error| {
-                    Unusable::Bad(
-                        pair.key.clone(),
-                        format!("is not the key of {}: {error}", pair.cert.display()),
-                    )
-                };
-                builder.with_client_auth_cert(chain, key).map_err(unfit)?
+            Some(credential) => {
+                let shown = SingleCertAndKey::from(Arc::clone(&credential.certified));
+                builder.with_client_cert_resolver(Arc::new(shown))
             }
         };
         config.alpn_protocols = alpn(protocol).iter().map(|name| name.to_vec()).collect();
-        Ok(Self { config: Arc::new(config), digest: hash_key(&read) })
+        Ok(Self { config: Arc::new(config), credential, authorities })
     }
 
     /// Whether its files held the same.
     pub fn is_like(&self, other: &Self) -> bool {
-        self.digest == other.digest
+        same(self.authorities.as_ref(), other.authorities.as_ref(), Authorities::is)
+            && same(self.credential.as_ref(), other.credential.as_ref(), Credential::is)
+    }
+}
+
+fn same<T>(one: Option<&T>, other: Option<&T>, is: impl Fn(&T, &T) -> bool) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => is(one, other),
+        (one, other) => one.is_none() && other.is_none(),
     }
 }
 
@@ -121,27 +124,19 @@ fn versions(least: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
     }
 }
 
-fn verifier(tls: &UpstreamTls, read: &mut Vec<u8>) -> Result<Arc<dyn ServerCertVerifier>, Unusable> {
+fn verifier(
+    tls: &UpstreamTls,
+    authorities: Option<&Authorities>,
+) -> Result<Arc<dyn ServerCertVerifier>, Unusable> {
     if !tls.verify {
         return Ok(Arc::new(Believe));
     }
-    let roots = match &tls.ca {
-        Some(path) => Arc::new(authorities(path, read)?),
+    let roots = match authorities {
+        Some(authorities) => Arc::clone(&authorities.roots),
         None => platform()?,
     };
     let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&PROVIDER)).build();
     Ok(built.expect("there are roots, and no revocation lists"))
-}
-
-fn authorities(path: &Path, read: &mut Vec<u8>) -> Result<RootCertStore, Unusable> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path, read)? {
-        let bad = |error| {
-            Unusable::Bad(path.to_owned(), format!("has a certificate that is no authority's: {error}"))
-        };
-        roots.add(certificate).map_err(bad)?;
-    }
-    Ok(roots)
 }
 
 /// The platform's authorities, read when they are first asked for.
@@ -154,41 +149,6 @@ fn platform() -> Result<Arc<RootCertStore>, Unusable> {
     };
     let roots = ROOTS.get_or_init(load);
     if roots.is_empty() { Err(Unusable::NoAuthorities) } else { Ok(Arc::clone(roots)) }
-}
-
-fn key_pair(
-    pair: &ClientCertificate,
-    read: &mut Vec<u8>,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Unusable> {
-    let chain = certificates(&pair.cert, read)?;
-    let bytes = bytes_of(&pair.key, read)?;
-    let key = PrivateKeyDer::from_pem_slice(&bytes)
-        .map_err(|error| Unusable::Bad(pair.key.clone(), format!("has no private key in PEM: {error}")))?;
-    Ok((chain, key))
-}
-
-fn certificates(path: &Path, read: &mut Vec<u8>) -> Result<Vec<CertificateDer<'static>>, Unusable> {
-    let bytes = bytes_of(path, read)?;
-    let bad = |why: String| Unusable::Bad(path.to_owned(), why);
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(bad("has no certificate in PEM".into())),
-        Err(error) => Err(bad(format!("is not PEM: {error}"))),
-    }
-}
-
-fn bytes_of(path: &Path, read: &mut Vec<u8>) -> Result<Vec<u8>, Unusable> {
-    let unreadable = |error| Unusable::Unreadable(path.to_owned(), error);
-    let size = fs::metadata(path).map_err(unreadable)?.len();
-    if size > MOST_BYTES {
-        return Err(Unusable::Bad(path.to_owned(), "is too large to hold certificates".into()));
-    }
-    let bytes = fs::read(path).map_err(unreadable)?;
-    read.extend_from_slice(&bytes);
-    // So that the end of one file is not the beginning of the next.
-    read.extend_from_slice(&bytes.len().to_be_bytes());
-    Ok(bytes)
 }
 
 /// TLS with one endpoint, as one worker speaks it.

@@ -1,4 +1,4 @@
-//! TLS of listeners: their certificates, and what becomes of handshakes.
+//! TLS of listeners: their certificates, and what becomes of handshakes. Of upstreams, what they show to endpoints.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +9,7 @@ use prometheus_client::registry::Unit;
 
 use super::{Process, counter};
 use crate::net::tls::Termination;
+use crate::snapshot::Snapshot;
 
 /// Certificates that were replaced while the process ran.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,9 +20,9 @@ pub struct Renewals {
     pub failed: u64,
 }
 
-/// Of the listeners that have TLS.
-pub(super) fn encode(process: &Process, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    expiry(process, out)?;
+/// Of the listeners that have TLS, and the upstreams that have a certificate.
+pub(super) fn encode(process: &Process, snapshot: &Snapshot, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    expiry(process, snapshot, out)?;
     handshakes(process, out)?;
     failures(process, out)?;
     let Renewals { renewed, failed } = process.certificates;
@@ -36,7 +37,7 @@ fn secured(process: &Process) -> impl Iterator<Item = (&str, &Termination)> {
 }
 
 /// Of certificates with one name, the one that expires first.
-fn expiry(process: &Process, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+fn expiry(process: &Process, snapshot: &Snapshot, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let help = "When the certificate expires, in seconds since 1970";
     // The unit stands at the end of the name, where OpenMetrics wants it.
     let mut family =
@@ -50,6 +51,13 @@ fn expiry(process: &Process, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
         for ((name, kind), at) in &first {
             let labels = [("listener", listener), ("name", name.as_str()), ("key", kind.name())];
             family.encode_family(&labels)?.encode_gauge(at)?;
+        }
+    }
+    for upstream in &snapshot.upstreams {
+        if let Some(credential) = upstream.credential() {
+            let (name, key) = (credential.leaf.title(), credential.kind.name());
+            let labels = [("upstream", &*upstream.name), ("name", name.as_str()), ("key", key)];
+            family.encode_family(&labels)?.encode_gauge(&credential.leaf.not_after)?;
         }
     }
     Ok(())
