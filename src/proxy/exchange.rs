@@ -272,6 +272,8 @@ impl Exchange {
 
     /// Tillgate answers by itself.
     pub fn refused(&mut self, reason: Reason, body_bytes: u64) {
+        // An endpoint's switch to another protocol may come to nothing after its head.
+        let told = if self.record.status == 0 { Told::Now } else { Told::Before };
         self.record.status = reason.status().as_u16();
         self.record.reason = Some(reason);
         self.record.bytes_out = body_bytes;
@@ -280,7 +282,7 @@ impl Exchange {
             self.record.status = StatusCode::OK.as_u16();
             self.record.grpc_status = Some(grpc::code_of(reason));
         }
-        self.sample(None, Told::Now);
+        self.sample(None, told);
         // The client may still be sending; a reset would overtake the answer.
         self.connection.linger_on_close();
         self.complete();
