@@ -411,12 +411,18 @@ impl Exchange {
         if impatient || too_late { Outcome::Neutral } else { blame(reason) }
     }
 
+    /// Whether Tillgate ends while the response is on its way. A tunnel has none.
+    fn is_cut_off(&self) -> bool {
+        self.worker.is_stopping() && self.record.status != 0 && !self.record.tunnel
+    }
+
     fn close_record(&mut self) {
         if let Some(upload) = self.upload() {
             self.record.bytes_in = upload.bytes.get();
         }
         if !self.completed {
-            self.record.total = self.worker.timers.now().saturating_duration_since(self.started);
+            self.record.total = Instant::now().saturating_duration_since(self.started);
+            self.record.truncated |= self.is_cut_off();
         }
         if !self.completed && !self.record.truncated {
             self.record.outcome = Outcome::Neutral;
