@@ -12,7 +12,7 @@ use clap::Args;
 use super::{REFUSED, complain, say};
 use crate::config::{self, Config};
 use crate::policy::cors;
-use crate::policy::forward::{TrustedProxies, client_scheme};
+use crate::policy::forward::{TrustedProxies, client_scheme, name_client};
 use crate::policy::route::RouteTable;
 use crate::proxy::received::Received;
 
@@ -86,7 +86,10 @@ impl Explain {
         report.line("listener", asked.listeners(config));
         let trusted = TrustedProxies::new(&config.trusted_proxies).contains(self.from);
         let scheme = client_scheme(asked.scheme(), trusted, &asked.parts.headers);
-        let received = match Received::check(&asked.parts, None, false, scheme) {
+        let mut parts = asked.parts.clone();
+        // Nothing is known of a certificate.
+        name_client(&mut parts.headers, None);
+        let received = match Received::check(&parts, None, false, scheme) {
             Ok(received) => received,
             Err(refusal) => return report.refused(refusal.reason),
         };

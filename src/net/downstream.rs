@@ -234,9 +234,12 @@ impl Connection {
         }
     }
 
-    /// It has switched to another protocol: what is written and read from here on is a tunnel's.
+    /// It has switched to another protocol: what is written and read from here on is a tunnel's. Over HTTP/2 that is one
+    /// stream, and the connection goes on.
     pub fn switched(&self) {
-        self.linger.set(false);
+        if !self.is_multiplexed() {
+            self.linger.set(false);
+        }
     }
 
     /// Whether no other request is served after the one that runs.
@@ -378,6 +381,18 @@ mod tests {
         connection.written();
         timers.sweep(start + HOUR * 2);
         assert!(connection.read_timer.fired());
+    }
+
+    #[test]
+    fn a_connection_of_which_a_stream_becomes_a_tunnel_still_lingers() {
+        let (connection, ..) = connection();
+        connection.expect_switch();
+        connection.switched();
+        assert!(!connection.linger.get());
+        connection.multiplex();
+        connection.expect_switch();
+        connection.switched();
+        assert!(connection.linger.get());
     }
 
     #[test]

@@ -63,6 +63,15 @@ pub struct ForwardContext<'a> {
     pub request_id: &'a HeaderValue,
 }
 
+/// Has the headers of a request name its client by the certificate that was verified here, or by none, whatever they said
+/// before. To be called before anything is decided by them.
+pub fn name_client(headers: &mut HeaderMap, certificate: Option<&HeaderValue>) {
+    look_alike::strip_client_certificates(headers);
+    if let Some(certificate) = certificate {
+        headers.insert(&X_FORWARDED_CLIENT_CERT, certificate.clone());
+    }
+}
+
 /// Makes the headers of a request those to send to the endpoint. Host stays the client's.
 pub fn prepare_request(headers: &mut HeaderMap, ctx: &ForwardContext<'_>) {
     let present = Present::of(headers);

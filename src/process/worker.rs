@@ -118,6 +118,7 @@ impl Floor {
         let mut ticking = spawn_local(Rc::clone(&self).tick());
         self.obey(&mut inbox, &mut ticking).await;
         ticking.abort();
+        self.worker.stop();
         self.worker.recorder.flush();
     }
 

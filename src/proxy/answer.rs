@@ -100,11 +100,11 @@ pub fn refuse(refusal: Refusal, form: Form, mut exchange: Box<Exchange>) -> Resp
     exchange.refused(reason, body.len() as u64);
     let mut response = Response::builder();
     response = match form {
-        // A redirect is one by its status.
-        Form::Grpc if reason.is_refusal() => response
+        // A redirect too: clients of gRPC follow none.
+        Form::Grpc => response
             .header(&grpc::GRPC_STATUS, grpc::code_of(reason).value())
             .header(&grpc::GRPC_MESSAGE, reason.text()),
-        Form::Text | Form::Json | Form::Grpc => response.status(reason.status()),
+        Form::Text | Form::Json => response.status(reason.status()),
     };
     if let Some(kind) = kind {
         response = response.header(header::CONTENT_TYPE, kind);
@@ -132,8 +132,8 @@ fn finish(mut response: Builder, reason: Reason, body: Bytes, closes: bool) -> R
 
 fn body(reason: Reason, form: Form) -> (Option<&'static str>, Bytes) {
     match form {
+        Form::Grpc => (Some("application/grpc"), Bytes::new()),
         _ if reason.status() == StatusCode::NO_CONTENT => (None, Bytes::new()),
-        Form::Grpc if !reason.is_refusal() => (None, Bytes::new()),
         Form::Text => {
             let line = format!("{} ({})\n", reason.text(), reason.name());
             (Some("text/plain; charset=utf-8"), Bytes::from(line))
@@ -142,6 +142,5 @@ fn body(reason: Reason, form: Form) -> (Option<&'static str>, Bytes) {
             let body = serde_json::json!({ "error": reason.name(), "detail": reason.text() });
             (Some("application/json"), Bytes::from(body.to_string()))
         }
-        Form::Grpc => (Some("application/grpc"), Bytes::new()),
     }
 }

@@ -272,6 +272,8 @@ impl Exchange {
 
     /// Tillgate answers by itself.
     pub fn refused(&mut self, reason: Reason, body_bytes: u64) {
+        // An endpoint's switch to another protocol may come to nothing after its head.
+        let told = if self.record.status == 0 { Told::Now } else { Told::Before };
         self.record.status = reason.status().as_u16();
         self.record.reason = Some(reason);
         self.record.bytes_out = body_bytes;
@@ -280,7 +282,7 @@ impl Exchange {
             self.record.status = StatusCode::OK.as_u16();
             self.record.grpc_status = Some(grpc::code_of(reason));
         }
-        self.sample(None, Told::Now);
+        self.sample(None, told);
         // The client may still be sending; a reset would overtake the answer.
         self.connection.linger_on_close();
         self.complete();
@@ -409,12 +411,18 @@ impl Exchange {
         if impatient || too_late { Outcome::Neutral } else { blame(reason) }
     }
 
+    /// Whether Tillgate ends while the response is on its way. A tunnel has none.
+    fn is_cut_off(&self) -> bool {
+        self.worker.is_stopping() && self.record.status != 0 && !self.record.tunnel
+    }
+
     fn close_record(&mut self) {
         if let Some(upload) = self.upload() {
             self.record.bytes_in = upload.bytes.get();
         }
         if !self.completed {
-            self.record.total = self.worker.timers.now().saturating_duration_since(self.started);
+            self.record.total = Instant::now().saturating_duration_since(self.started);
+            self.record.truncated |= self.is_cut_off();
         }
         if !self.completed && !self.record.truncated {
             self.record.outcome = Outcome::Neutral;

@@ -33,6 +33,7 @@ pub struct Worker {
     view: RefCell<Rc<View>>,
     date: RefCell<HeaderValue>,
     dated: Cell<u64>,
+    stopping: Cell<bool>,
 }
 
 impl Worker {
@@ -49,6 +50,7 @@ impl Worker {
             view: RefCell::new(Rc::new(view)),
             date: RefCell::new(HeaderValue::from_static("")),
             dated: Cell::new(0),
+            stopping: Cell::new(false),
         };
         worker.tell_date();
         Rc::new(worker)
@@ -74,6 +76,16 @@ impl Worker {
     /// The value of a `Date` header for now.
     pub fn date(&self) -> HeaderValue {
         self.date.borrow().clone()
+    }
+
+    /// What still runs is about to be cut off.
+    pub fn stop(&self) {
+        self.stopping.set(true);
+    }
+
+    /// Whether what ends now is cut off, rather than given up by its client.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.get()
     }
 
     /// What is due every [`TICK`](crate::net::timers::TICK).

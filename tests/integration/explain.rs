@@ -287,3 +287,13 @@ fn what_is_done_beside_balancing_is_told() {
     let said = told(&["-H", "Cookie: tillgate=made-up"]);
     assert_eq!(said.part("sticky"), "the request has a cookie tillgate that is not good: it gets a new one");
 }
+
+#[test]
+fn a_certificate_that_is_only_claimed_leads_to_no_route() {
+    let matched = "path_prefix: /, headers: { X-Forwarded-Client-Cert: Hash=1 }";
+    let route = format!("{{ name: tills, match: {{ {matched} }}, upstream: shop }}");
+    let (path, _directory) = file(&Yaml::before_address(free_address()).routes(&route));
+    let claim = "X-Forwarded-Client-Cert: Hash=1";
+    let said = explain(&path, &["--offline", "-H", claim, "GET", "http://shop.example/"]);
+    assert_eq!(said.code, Some(1), "{}{}", said.out, said.err);
+}

@@ -156,6 +156,21 @@ fn a_method_that_no_route_takes_is_unimplemented() {
 }
 
 #[test]
+fn a_call_to_a_route_that_redirects_is_unimplemented_and_told_where_to() {
+    let server = Echo::start();
+    let route = "{ name: all, match: { path_prefix: / }, redirect: { host: other.example } }";
+    let proxy = Yaml::before_address(server.address).routes(route).start();
+    let status = calling(async { Calls::connect(proxy.web()).await.unary("hello").await });
+    let status = status.expect_err("a redirect");
+    let told = |name: &str| status.metadata().get(name).map(|value| value.to_str().expect("text").to_owned());
+    assert_eq!(
+        (status.code(), told("x-tillgate-reason").as_deref()),
+        (Code::Unimplemented, Some("redirect"))
+    );
+    assert!(told("location").is_some_and(|place| place.starts_with("http://other.example")), "{status:?}");
+}
+
+#[test]
 fn a_call_is_given_up_when_its_client_would_be() {
     let silent = Origin::start(|visit| while visit.sends() {});
     let shop = format!("protocol: h2, endpoints: [\"{}\"]", silent.address());

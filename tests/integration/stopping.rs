@@ -191,6 +191,31 @@ fn a_request_that_was_cut_off_is_in_the_access_log_too() {
 }
 
 #[test]
+fn a_response_that_was_cut_off_is_logged_as_truncated() {
+    let origin = Origin::start(|visit| {
+        visit.request();
+        visit.send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf");
+        visit.closes();
+    });
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = directory.path().join("access.log");
+    let line = format!("access_log: {{ path: \"{}\", format: json }}", log.display());
+    let running = run(&Yaml::of("random", &[&origin]).line(&line).drain_timeout("0s"));
+    let mut client = Client::connect(running.web);
+    client.send(GET);
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"half") {
+        seen.extend(client.read_some(1024));
+    }
+    running.program.signal(Signal::TERM);
+    client.expect_closed();
+    assert_eq!(running.program.exit_code(), Some(0));
+    let line = fs::read_to_string(&log).expect("the log");
+    let line: serde_json::Value = serde_json::from_str(&line).expect("one line of JSON");
+    assert_eq!((&line["status"], &line["truncated"]), (&200.into(), &true.into()));
+}
+
+#[test]
 fn sigterm_is_obeyed_while_a_reload_waits_for_its_file() {
     let gate = Gate::default();
     let origin = Origin::behind(&gate);

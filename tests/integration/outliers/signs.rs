@@ -180,6 +180,21 @@ fn answers_that_break_off_take_an_endpoint_out() {
 }
 
 #[test]
+fn switches_of_protocol_that_nobody_asked_for_take_an_endpoint_out() {
+    let bad = Origin::start(|visit| {
+        if visit.request().is_some() {
+            visit.send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: chat\r\n\r\n");
+        }
+    });
+    let good = Origin::answering(OK);
+    let proxy = in_turn(&[&bad, &good], "failure_percent: 90").start();
+    for _ in 0..60 {
+        proxy.get("/");
+    }
+    assert_eq!(entry_when(&proxy, &bad, is_out)["ejection"]["cause"], "failure_percent");
+}
+
+#[test]
 fn an_endpoint_much_slower_than_the_others_is_out_if_that_is_asked_for() {
     let delay = Duration::from_millis(30);
     let slow = Origin::start(move |visit| {

@@ -4,6 +4,8 @@ use super::{ok, secured};
 use crate::support::{Authority, Client, Origin, Proxy, Yaml, shake_hands};
 
 const HEADER: &str = "x-forwarded-client-cert";
+const SPELLINGS: [&str; 3] =
+    ["X-Forwarded-Client-Cert", "x_forwarded_client_cert", "X-Forwarded_Client-Cert"];
 
 fn asking(authority: &Authority, origin: &Origin, mode: &str) -> Proxy {
     let ca = authority.ca();
@@ -56,7 +58,7 @@ fn nobody_names_himself() {
     let yaml = Yaml::before(&[&origin]);
     let proxies = [yaml.start(), yaml.line("trusted_proxies: [127.0.0.0/8]").start()];
     for proxy in &proxies {
-        for name in ["X-Forwarded-Client-Cert", "x_forwarded_client_cert", "X-Forwarded_Client-Cert"] {
+        for name in SPELLINGS {
             let request = format!(
                 "GET / HTTP/1.1\r\nhost: shop.example\r\n{name}: Hash=1;Subject=\"CN=admin\"\r\n{name}: Hash=2\r\n\r\n"
             );
@@ -68,4 +70,26 @@ fn nobody_names_himself() {
     for request in requests {
         assert!(!request.head.to_lowercase().contains("client"), "{}", request.head);
     }
+}
+
+#[test]
+fn routes_go_by_the_certificate_that_was_verified_and_by_no_other() {
+    let (authority, origin) = ok();
+    authority.issue("till", &["till-7.example"]).issue("desk", &["desk-1.example"]);
+    assert!(lets_in(&asking(&authority, &origin, "require"), &authority, &authority, "till"));
+    let named = origin.request().header(HEADER).expect("a name").to_owned();
+    let optional = format!(", client_auth: {{ ca: \"{}\", mode: optional }}", authority.ca().display());
+    let listeners = authority.listener(&["shop"], &optional) + ", plain: { address: \"127.0.0.1:0\" }";
+    let route =
+        format!("{{ match: {{ path_prefix: /, headers: {{ {HEADER}: '{named}' }} }}, upstream: shop }}");
+    let proxy = Yaml::before(&[&origin]).listeners(&listeners).routes(&route).start();
+    assert!(lets_in(&proxy, &authority, &authority, "till"));
+    assert!(!lets_in(&proxy, &authority, &authority, "desk"));
+    assert!(!shake_hands(proxy.web(), &authority.ca(), &[]).done);
+    for name in SPELLINGS {
+        let request = format!("GET / HTTP/1.1\r\nhost: shop.example\r\n{name}: {named}\r\n\r\n");
+        let plain = proxy.listener("plain").expect("a listener");
+        assert_eq!(Client::connect(plain).send(request).response().reason(), "no_route", "{name}");
+    }
+    assert_eq!(origin.requests().len(), 2);
 }
