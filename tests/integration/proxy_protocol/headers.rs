@@ -195,6 +195,19 @@ fn who_need_not_send_a_header_may_wait_as_long_as_any_client() {
 }
 
 #[test]
+fn who_need_not_send_a_header_is_served_after_a_quiet_while() {
+    let origin = Origin::answering(OK);
+    let proxy = optional(&origin);
+    let mut clients = [GET.to_owned(), line("192.0.2.7") + GET].map(|begin| (proxy.client(), begin));
+    // Longer than it takes a connection to rest.
+    std::thread::sleep(Duration::from_secs(2));
+    for (client, begin) in &mut clients {
+        assert_eq!(client.send(&*begin).response().status(), 200, "{begin}");
+    }
+    assert_eq!(rejected_at_all(&proxy), 0);
+}
+
+#[test]
 fn a_connection_that_waits_for_its_header_does_not_hold_up_a_drain() {
     let origin = Origin::answering(OK);
     for mode in ["require", "optional"] {
