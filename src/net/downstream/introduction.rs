@@ -89,9 +89,8 @@ impl Connection {
     }
 
     fn speak_for(&self, ends: Option<Ends>) {
-        if let Some(Ends { client, server }) = ends {
-            self.peer.set(canonical(client));
-            self.local.set(canonical(server));
-        }
+        let Some(Ends { client, server }) = ends else { return self.unnamed.set(true) };
+        self.peer.set(canonical(client));
+        self.local.set(canonical(server));
     }
 }
