@@ -84,7 +84,7 @@ fn serve_file(config: PathBuf, log_format: log::Format) -> ExitCode {
 
 /// Serves until a signal says to stop. Exit 1 if it ended by itself, so that a service manager starts it again.
 fn serve(source: Source, watch: bool) -> ExitCode {
-    descriptors::raise_limit();
+    descriptors::raise_and_share_limit();
     match Server::start(Options { source, watch, signals: true }) {
         Ok(server) => {
             for listener in &server.snapshot().config.listeners {

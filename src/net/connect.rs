@@ -19,6 +19,7 @@ use tokio_rustls::client::TlsStream;
 use super::fair::Fair;
 use crate::config::Protocol;
 
+pub mod sockets;
 pub mod tls;
 
 use tls::Tls;
@@ -104,7 +105,8 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
 /// # Errors
 /// See [`ConnectError`].
 pub async fn open(target: &Target) -> Result<Stream, ConnectError> {
-    let stream = Fair::new(open_tcp(target).await?);
+    let place = sockets::place()?;
+    let stream = Fair::new(open_tcp(target).await?, place);
     match &target.tls {
         None => Ok(Stream { is_http2: target.protocol == Protocol::H2, bytes: Bytes::Plain(stream) }),
         // Boxed, as a handshake needs much room, and few requests need one.

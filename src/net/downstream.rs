@@ -16,6 +16,7 @@ use tokio::time::sleep;
 
 use super::timers::{TICK, Timer, Timers};
 use super::tls::Session;
+use crate::policy::forward::TrustedProxies;
 use crate::policy::reason::Reason;
 
 mod frames;
@@ -68,6 +69,8 @@ pub struct Waits {
 pub struct Connection {
     peer: Cell<SocketAddr>,
     local: Cell<SocketAddr>,
+    /// The peer speaks for a client that it does not name.
+    unnamed: Cell<bool>,
     session: OnceCell<Option<Box<Session>>>,
     waits: Waits,
     timers: Rc<Timers>,
@@ -100,6 +103,7 @@ impl Connection {
         let connection = Self {
             peer: Cell::new(canonical(peer)),
             local: Cell::new(local),
+            unnamed: Cell::new(false),
             session: OnceCell::new(),
             waits,
             timers: Rc::clone(timers),
@@ -134,6 +138,17 @@ impl Connection {
     /// The address the client connected to, of the same source.
     pub fn local(&self) -> SocketAddr {
         self.local.get()
+    }
+
+    /// Whether what its requests say of the client is believed: the peer is trusted, and the requests are its own. Those
+    /// behind a PROXY header that names nobody may be anybody's.
+    pub fn is_believed(&self, trusted: &TrustedProxies) -> bool {
+        self.is_of_its_peer() && trusted.contains(self.peer().ip())
+    }
+
+    /// Whether its requests come from the address that the peer has, as far as can be known.
+    pub fn is_of_its_peer(&self) -> bool {
+        !self.unnamed.get()
     }
 
     /// A request head is complete; its route decides from here how long things may take. Returns what is wrong with

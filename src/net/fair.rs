@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
 
+use super::connect::sockets::Place;
+
 /// Bytes that are read in one turn; the read that reaches it is still given out whole. Large enough that a response
 /// body hardly notices, small enough that the worst use of so many bytes takes some milliseconds.
 const TURN: usize = 512 * 1024;
@@ -24,6 +26,7 @@ pub(super) struct Fair {
     left: usize,
     pause: Option<Pause>,
     arrivals: Option<Arc<AtomicU64>>,
+    _place: Place,
 }
 
 /// Over once everybody else had a turn, timers and other sockets among them; a task that just wakes itself would run
@@ -31,8 +34,8 @@ pub(super) struct Fair {
 type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Fair {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, left: TURN, pause: None, arrivals: None }
+    pub(super) fn new(stream: TcpStream, place: Place) -> Self {
+        Self { stream, left: TURN, pause: None, arrivals: None, _place: place }
     }
 }
 

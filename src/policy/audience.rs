@@ -26,11 +26,12 @@ impl Audience {
         Self { config }
     }
 
-    /// Whether a request of this peer with these headers is one of theirs.
-    pub fn includes(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+    /// Whether a request with these headers is one of theirs. `None`: it is not known from which address it is.
+    pub fn includes(&self, address: Option<IpAddr>, headers: &HeaderMap) -> bool {
         let ExplainHeader { token, addresses } = &self.config;
         let knows = token.as_ref().is_some_and(|token| has_token(headers, token.reveal().as_bytes()));
-        knows || (is_in(addresses, peer.to_canonical()) && !is_forwarded(headers))
+        let is_theirs = address.is_some_and(|address| is_in(addresses, address.to_canonical()));
+        knows || (is_theirs && !is_forwarded(headers))
     }
 }
 
@@ -85,7 +86,7 @@ mod tests {
     #[test]
     fn a_request_with_the_token_is_told_from_anywhere() {
         let audience = audience(Some(TOKEN), &[]);
-        let peer = "203.0.113.9".parse().expect("an address");
+        let peer = Some("203.0.113.9".parse().expect("an address"));
         assert!(audience.includes(peer, &headers(&[TOKEN])));
         for wrong in [
             &[][..],
@@ -102,11 +103,12 @@ mod tests {
     #[test]
     fn a_peer_in_a_network_is_told_without_a_token() {
         let audience = audience(None, &["10.0.0.0/8", "2001:db8::/32"]);
-        let told = |peer: &str| audience.includes(peer.parse().expect("an address"), &headers(&[]));
+        let told = |peer: &str| audience.includes(peer.parse().ok(), &headers(&[]));
         assert!(told("10.1.2.3") && told("::ffff:10.1.2.3") && told("2001:db8::1"));
         let forwarded =
             HeaderMap::from_iter([(header::FORWARDED, HeaderValue::from_static("for=203.0.113.9"))]);
-        assert!(!audience.includes("10.1.2.3".parse().expect("an address"), &forwarded));
+        assert!(!audience.includes("10.1.2.3".parse().ok(), &forwarded));
+        assert!(!audience.includes(None, &headers(&[])));
         assert!(!told("11.0.0.1") && !told("::1") && !told("2001:db9::1"));
     }
 }

@@ -23,7 +23,7 @@ mod version;
 use super::audience::X_TILLGATE_TOKEN;
 use present::Present;
 
-pub use client::{TrustedProxies, client_address, client_scheme};
+pub use client::{TrustedProxies, client_address, client_behind, client_scheme};
 pub use hop_by_hop::tokens;
 pub use sticky::{header_value, sticky_value};
 pub use version::{to_http1, to_http2};

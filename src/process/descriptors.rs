@@ -6,12 +6,23 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Listener;
+use crate::net::connect::sockets;
 
 /// Sockets of one request under way: its client's, and the endpoint's.
 const PER_CONNECTION: u64 = 2;
 
-/// Raises the soft limit to the hard one.
-pub fn raise_limit() {
+/// Quarters of the limit that sockets to endpoints may take. The rest is for clients, the admin API, and files.
+const ENDPOINT_QUARTERS: u64 = 3;
+
+/// Raises the soft limit to the hard one, and keeps a share of it from endpoints.
+pub fn raise_and_share_limit() {
+    raise_limit();
+    if let Some(limit) = getrlimit(Resource::Nofile).current {
+        sockets::bound(limit / 4 * ENDPOINT_QUARTERS);
+    }
+}
+
+fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
         return;

@@ -23,7 +23,7 @@ use super::view::Worker;
 use crate::config::{BodyPace, Condition};
 use crate::net::downstream::{Connection, Flaw};
 use crate::policy::endpoint::InFlight;
-use crate::policy::forward::{X_REQUEST_ID, client_address};
+use crate::policy::forward::{X_REQUEST_ID, client_behind};
 use crate::policy::grpc::{self, Code};
 use crate::policy::outlier::Sign;
 use crate::policy::reason::Reason;
@@ -91,8 +91,12 @@ impl Exchange {
     }
 
     /// Works out who the client is, and begins a line of the access log where one is written.
-    pub fn open_log(&mut self, snapshot: &Snapshot, peer: IpAddr, parts: &Parts) -> IpAddr {
-        let client = client_address(peer, &snapshot.trusted, &parts.headers);
+    pub fn open_log(&mut self, snapshot: &Snapshot, parts: &Parts) -> IpAddr {
+        let peer = self.connection.peer().ip();
+        let client = match self.connection.is_believed(&snapshot.trusted) {
+            true => client_behind(peer, &snapshot.trusted, &parts.headers),
+            false => peer,
+        };
         if snapshot.access_log.is_some() {
             let mut entry = Entry::new(client, parts);
             if let Some(session) = self.connection.session() {

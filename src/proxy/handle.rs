@@ -99,7 +99,7 @@ async fn forward(
     let (mut parts, incoming) = request.into_parts();
     let connect = Connect::take(&mut parts);
     let view = service.worker.view();
-    let client = exchange.open_log(&view.snapshot, service.connection.peer().ip(), &parts);
+    let client = exchange.open_log(&view.snapshot, &parts);
     refuse_plain(service)?;
     name_client(&mut parts.headers, service.connection.session().and_then(Session::forwarded));
     let scheme = scheme(service, &view, &parts);
@@ -167,7 +167,7 @@ fn refuse_plain(service: &Service) -> Result<(), Reason> {
 /// How the client speaks to the shop, maybe by way of a proxy that it knows.
 fn scheme(service: &Service, view: &View, parts: &Parts) -> Scheme {
     let here = Scheme::of(service.scheme.as_bytes()).unwrap_or(Scheme::Http);
-    let peer_trusted = view.snapshot.trusted.contains(service.connection.peer().ip());
+    let peer_trusted = service.connection.is_believed(&view.snapshot.trusted);
     client_scheme(here, peer_trusted, &parts.headers)
 }
 
@@ -196,8 +196,9 @@ fn may_call_twice(exchange: &Exchange, route: &Route) -> bool {
 
 /// Whether the client may know which endpoint is picked.
 fn explains(service: &Service, view: &View, parts: &Parts) -> bool {
-    let peer = service.connection.peer().ip();
-    view.snapshot.audience.as_ref().is_some_and(|audience| audience.includes(peer, &parts.headers))
+    let connection = &service.connection;
+    let address = connection.is_of_its_peer().then(|| connection.peer().ip());
+    view.snapshot.audience.as_ref().is_some_and(|audience| audience.includes(address, &parts.headers))
 }
 
 /// A switch of protocols that nobody asked for would make a tunnel of what the client takes for HTTP.

@@ -24,10 +24,9 @@ pub fn rewrite(
     parts: &mut Parts,
 ) {
     let host = outgoing.host.unwrap_or_else(|| endpoint_host(upstream, endpoint));
-    let peer = service.connection.peer().ip();
     let context = ForwardContext {
-        client: peer,
-        peer_trusted: snapshot.trusted.contains(peer),
+        client: service.connection.peer().ip(),
+        peer_trusted: service.connection.is_believed(&snapshot.trusted),
         scheme: service.scheme,
         client_certificate: service.connection.session().and_then(Session::forwarded),
         host: Some(&host),

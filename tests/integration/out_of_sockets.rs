@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Client, OK, Origin, Program, Yaml, ask_admin, endpoints, eventually};
+use crate::support::http2::{self, Http2};
+use crate::support::{Client, Gate, OK, Origin, Program, Yaml, ask_admin, endpoints, eventually};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n";
 
@@ -82,4 +83,38 @@ fn an_operator_is_told_of_a_limit_that_max_connections_cannot_keep_to() {
     let program = Program::run_within("ulimit -n 500", &path);
     let line = program.wait_for_log("the limit of open files");
     assert_eq!((&line["level"], &line["limit"], &line["needed"]), (&"WARN".into(), &500.into(), &600.into()));
+}
+
+#[test]
+fn requests_that_share_a_connection_leave_room_for_who_comes_next() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let origin = Origin::start(move |visit| {
+        visit.request();
+        held.pass();
+        visit.send(OK);
+    });
+    let held = "{ match: { path: /held }, upstream: shop }";
+    let (path, _directory) = file(&Yaml::before(&[&origin]).routes(held).workers(1));
+    let program = Program::run_within("ulimit -n 200", &path);
+    let (web, admin) = program.wait_until_listening();
+    let mut clients = [Http2::connect(web), Http2::connect(web)];
+    let get = || http2::request("GET", "/held").body(()).expect("a request");
+    let begun: [Vec<_>; 2] =
+        clients.each_mut().map(|client| (0..100).map(|_| client.begin(get(), true).0).collect());
+    // What was begun before has been sent.
+    clients.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 404));
+    // Of 200 files, three quarters.
+    program.wait_for_log("out of sockets");
+    eventually("150 connections", || (origin.connections() == 150).then_some(()));
+    let got = Client::connect(web).get("/held");
+    assert_eq!((got.status(), got.reason()), (503, "out_of_sockets"));
+    assert_eq!(ask_admin(admin, "GET", "/api/v1/upstreams").status(), 200);
+    gate.open();
+    let answers = clients.iter().zip(begun).flat_map(|(client, begun)| {
+        begun.into_iter().map(|response| client.answer(response).status).collect::<Vec<_>>()
+    });
+    let served = answers.filter(|status| *status == 200).count();
+    assert_eq!(served, 150);
+    assert_eq!(Client::connect(web).get("/held").status(), 200);
 }

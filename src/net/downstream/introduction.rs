@@ -24,8 +24,11 @@ impl Connection {
     /// # Errors
     /// It may not be served.
     pub async fn be_introduced(&self, stream: &mut Accepted, expect: Expect) -> Result<bool, Refusal> {
-        if expect == Expect::Header {
-            self.wait(self.waits.header);
+        match expect {
+            Expect::Header => self.wait(self.waits.header),
+            // There is no library yet that it could rest from.
+            Expect::Perhaps => self.wait(self.waits.idle),
+            Expect::Nothing => {}
         }
         let mut read = BytesMut::new();
         match self.read_header(stream, &mut read, expect).await? {
@@ -86,9 +89,8 @@ impl Connection {
     }
 
     fn speak_for(&self, ends: Option<Ends>) {
-        if let Some(Ends { client, server }) = ends {
-            self.peer.set(canonical(client));
-            self.local.set(canonical(server));
-        }
+        let Some(Ends { client, server }) = ends else { return self.unnamed.set(true) };
+        self.peer.set(canonical(client));
+        self.local.set(canonical(server));
     }
 }

@@ -36,10 +36,12 @@ impl TrustedProxies {
 /// The address of the client: the peer, or, while that is trusted, whom it names in X-Forwarded-For, or in Forwarded
 /// when there is no X-Forwarded-For. An entry that is no address ends the walk at the proxy that wrote it.
 pub fn client_address(peer: IpAddr, trusted: &TrustedProxies, headers: &HeaderMap) -> IpAddr {
+    if trusted.contains(peer) { client_behind(peer, trusted, headers) } else { peer.to_canonical() }
+}
+
+/// The same, of a peer that is trusted.
+pub fn client_behind(peer: IpAddr, trusted: &TrustedProxies, headers: &HeaderMap) -> IpAddr {
     let peer = peer.to_canonical();
-    if !trusted.contains(peer) {
-        return peer;
-    }
     if headers.contains_key(&X_FORWARDED_FOR) {
         walk_back(peer, trusted, entries(headers, &X_FORWARDED_FOR).map(parse_address))
     } else {

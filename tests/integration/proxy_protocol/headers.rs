@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{GET, forwarded_for, line, optional, reading, rejected, rejected_at_all, requiring};
-use crate::support::{Client, OK, Origin};
+use crate::support::{Client, OK, Origin, eventually};
 
 /// A header of version 2 with this much behind its length.
 fn binary(command: u8, family: u8, block: &[u8]) -> Vec<u8> {
@@ -80,21 +80,77 @@ fn a_large_request_right_behind_a_header_is_whole() {
     assert_eq!(origin.request().body.len(), body.len());
 }
 
-#[test]
-fn a_proxys_own_connections_and_other_families_are_served_as_the_peers() {
-    let unix = [0; 216];
-    for header in [
+/// Of a proxy itself, or of somebody without an address.
+fn naming_nobody() -> [Vec<u8>; 6] {
+    [
         b"PROXY UNKNOWN\r\n".to_vec(),
         b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(),
         binary(0x20, 0x00, &[]),
         binary(0x20, 0x11, &BLOCK),
         binary(0x21, 0x00, &[1, 2, 3]),
-        binary(0x21, 0x31, &unix),
-    ] {
+        binary(0x21, 0x31, &[0; 216]),
+    ]
+}
+
+#[test]
+fn a_proxys_own_connections_and_other_families_are_served_as_the_peers() {
+    for header in naming_nobody() {
         let origin = Origin::answering(OK);
         let proxy = requiring(&origin);
         assert_eq!(proxy.exchange([header.as_slice(), GET.as_bytes()].concat()).status(), 200);
         assert_eq!(forwarded_for(&origin), "127.0.0.1");
+    }
+}
+
+#[test]
+fn what_a_client_that_the_header_does_not_name_says_of_itself_is_not_believed() {
+    let claimed = "GET / HTTP/1.1\r\nhost: shop.example\r\nx-forwarded-for: 203.0.113.9\r\n\
+                   x-forwarded-proto: https\r\nx-request-id: mine\r\n\r\n";
+    let origin = Origin::answering(OK);
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = directory.path().join("access.log");
+    let logged = format!("access_log: {{ path: \"{}\", format: json }}", log.display());
+    let proxy = reading(&origin, "optional", "").line(&logged).start();
+    for header in naming_nobody() {
+        assert_eq!(proxy.exchange([header.as_slice(), claimed.as_bytes()].concat()).status(), 200);
+    }
+    for got in origin.requests() {
+        assert_eq!(got.header("x-forwarded-for"), Some("127.0.0.1"));
+        assert_eq!(got.header("x-forwarded-proto"), Some("http"));
+        assert_ne!(got.header("x-request-id"), Some("mine"));
+    }
+    // Without a header, the peer speaks for itself.
+    assert_eq!(proxy.exchange(claimed).status(), 200);
+    let last = origin.requests().pop().expect("a request");
+    assert_eq!(last.header("x-forwarded-for"), Some("203.0.113.9, 127.0.0.1"));
+    let text = eventually("seven lines", || {
+        std::fs::read_to_string(&log).ok().filter(|text| text.lines().count() == 7)
+    });
+    let named = |client: &str| text.matches(&format!("\"client\":\"{client}\"")).count();
+    assert_eq!((named("127.0.0.1"), named("203.0.113.9")), (6, 1), "{text}");
+}
+
+#[test]
+fn the_address_of_a_proxy_explains_nothing_to_a_client_that_its_header_does_not_name() {
+    let origin = Origin::answering(OK);
+    let yaml = reading(&origin, "optional", "").line("explain_header: { addresses: [127.0.0.0/8] }");
+    let proxy = yaml.start();
+    for header in naming_nobody() {
+        let got = proxy.exchange([header.as_slice(), GET.as_bytes()].concat());
+        assert_eq!((got.status(), got.header("x-tillgate-endpoint")), (200, None));
+    }
+    assert!(proxy.get("/").header("x-tillgate-endpoint").is_some());
+}
+
+#[test]
+fn a_client_that_the_header_does_not_name_chooses_no_route_by_its_scheme() {
+    let origin = Origin::answering(OK);
+    let routes = "{ match: { path_prefix: /, scheme: https }, upstream: shop }";
+    let proxy = reading(&origin, "optional", "").routes(routes).start();
+    let claimed = "GET / HTTP/1.1\r\nhost: shop.example\r\nx-forwarded-proto: https\r\n\r\n";
+    assert_eq!(proxy.exchange(claimed).status(), 200);
+    for header in naming_nobody() {
+        assert_eq!(proxy.exchange([header.as_slice(), claimed.as_bytes()].concat()).status(), 404);
     }
 }
 
@@ -191,6 +247,19 @@ fn who_need_not_send_a_header_may_wait_as_long_as_any_client() {
     let yaml = reading(&origin, "optional", "").to_string().replace("idle_timeout: 60s, ", listener);
     let proxy = crate::support::Proxy::start(&yaml);
     proxy.client().expect_closed();
+    assert_eq!(rejected_at_all(&proxy), 0);
+}
+
+#[test]
+fn who_need_not_send_a_header_is_served_after_a_quiet_while() {
+    let origin = Origin::answering(OK);
+    let proxy = optional(&origin);
+    let mut clients = [GET.to_owned(), line("192.0.2.7") + GET].map(|begin| (proxy.client(), begin));
+    // Longer than it takes a connection to rest.
+    std::thread::sleep(Duration::from_secs(2));
+    for (client, begin) in &mut clients {
+        assert_eq!(client.send(&*begin).response().status(), 200, "{begin}");
+    }
     assert_eq!(rejected_at_all(&proxy), 0);
 }
 
