@@ -226,7 +226,7 @@ fn a_success_that_is_no_switch_opens_nothing() {
     // It would be the answer to a GET.
     let granted =
         b"HTTP/1.1 200 OK\r\nconnection: upgrade\r\nupgrade: websocket\r\ncontent-length: 2\r\n\r\nok";
-    for answer in [&OK[..], no_content, granted] {
+    for answer in [OK, no_content, granted] {
         let origin = Origin::answering(answer);
         let proxy = before(&origin);
         run(async {
