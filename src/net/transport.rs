@@ -28,6 +28,14 @@ impl Transport {
         }
     }
 
+    /// Whether bytes are as they are on the wire.
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Tls(_) => false,
+        }
+    }
+
     /// Whether client and listener have agreed on HTTP/2 (ALPN). `None` where nothing was said of it.
     pub fn agreed_on_http2(&self) -> Option<bool> {
         match self {

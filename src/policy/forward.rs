@@ -18,6 +18,7 @@ mod present;
 mod sticky;
 #[cfg(test)]
 mod tests;
+mod trailers;
 mod version;
 
 use super::audience::X_TILLGATE_TOKEN;
@@ -26,6 +27,7 @@ use present::Present;
 pub use client::{TrustedProxies, client_address, client_behind, client_scheme};
 pub use hop_by_hop::tokens;
 pub use sticky::{header_value, sticky_value};
+pub use trailers::prepare_trailers;
 pub use version::{to_http1, to_http2};
 
 /// Names a request in the logs of everybody it passes.
@@ -87,6 +89,9 @@ pub fn prepare_request(headers: &mut HeaderMap, ctx: &ForwardContext<'_>) {
         // The server library answers 100-continue when the body is first read.
         headers.remove(header::EXPECT);
     }
+    if present.has(Present::TRAILER) {
+        trailers::strip_announced(headers);
+    }
     origin::declare(headers, present, ctx);
     if let Some(certificate) = ctx.client_certificate {
         headers.insert(&X_FORWARDED_CLIENT_CERT, certificate.clone());
@@ -95,8 +100,8 @@ pub fn prepare_request(headers: &mut HeaderMap, ctx: &ForwardContext<'_>) {
     set_request_id(headers, ctx);
 }
 
-/// Makes the headers of a response those to send to the client. For a 101, `Upgrade` and `Connection` are the tunnel's
-/// to put back.
+/// Makes the headers of a response, or its trailers, those to send to the client. For a 101, `Upgrade` and `Connection` are
+/// the tunnel's to put back.
 pub fn prepare_response(headers: &mut HeaderMap) {
     let present = Present::of(headers);
     hop_by_hop::strip(headers, present);

@@ -56,11 +56,12 @@ async fn speak(
         // Boxed, as a handshake needs much room, and only once.
         Some(tls) => Box::pin(secure(stream, tls, limits, &service.connection)).await?,
     };
-    let agreed = transport.agreed_on_http2();
+    let (agreed, is_plain) = (transport.agreed_on_http2(), transport.is_plain());
     let mut socket = Socket::new(transport, Rc::clone(&service.connection));
     let is_http2 = match agreed {
         Some(agreed) => agreed,
-        None => socket.begins_http2().await?,
+        // Within TLS it is agreed on or not spoken (RFC 9113 section 3.2), or a listener could not be without it.
+        None => socket.begins_http2().await? && is_plain,
     };
     match is_http2 {
         true => Box::pin(http2::speak(service, socket, limits)).await,

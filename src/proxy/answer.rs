@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::response::Builder;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 
 use super::body::ResponseBody;
 use super::exchange::Exchange;
@@ -56,9 +56,11 @@ pub enum Form {
 }
 
 impl Form {
-    /// What the client of a request can read.
+    /// What the client of a request can read. A CONNECT is no call, whatever it says it is: the 200 of an answer to one would
+    /// be a tunnel.
     pub fn of<B>(request: &Request<B>) -> Self {
-        if request.version() == Version::HTTP_2 && grpc::is_call(request.headers()) {
+        let may_be_call = request.version() == Version::HTTP_2 && request.method() != Method::CONNECT;
+        if may_be_call && grpc::is_call(request.headers()) {
             Self::Grpc
         } else if accepts_json(request.headers()) {
             Self::Json

@@ -412,7 +412,9 @@ impl Exchange {
         let was_its_own =
             || !self.is_hurried() && self.deadlines.were_the_endpoint_s(self.worker.timers.now());
         let too_late = reason == Reason::RequestTimeout && !was_its_own();
-        if impatient || too_late { Outcome::Neutral } else { blame(reason) }
+        // Any client may ask for a tunnel where there is none.
+        let declined = reason == Reason::BadResponse && self.upgrade().is_some_and(tunnel::Asked::is_connect);
+        if impatient || too_late || declined { Outcome::Neutral } else { blame(reason) }
     }
 
     /// Whether Tillgate ends while the response is on its way. A tunnel has none.

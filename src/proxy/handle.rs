@@ -23,7 +23,7 @@ use super::redirect::redirect;
 use super::rewrite::rewrite;
 use super::told::{Maker, Told};
 use super::tries::Tries;
-use super::tunnel::{self, Connect, Tunnel};
+use super::tunnel::{self, Asked, Connect, Tunnel};
 use super::view::{View, Worker};
 use crate::config::Protocol;
 use crate::config::Scheme;
@@ -201,10 +201,16 @@ fn explains(service: &Service, view: &View, parts: &Parts) -> bool {
     view.snapshot.audience.as_ref().is_some_and(|audience| audience.includes(address, &parts.headers))
 }
 
-/// A switch of protocols that nobody asked for would make a tunnel of what the client takes for HTTP.
+/// A switch of protocols that nobody asked for would make a tunnel of what the client takes for HTTP, and a success that is
+/// no switch would be HTTP to whom the client takes for its tunnel.
 fn refuse_switch(exchange: &Exchange, response: &Response<Incoming>) -> Result<(), Refusal> {
-    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    match switches && !exchange.upgrade().is_some_and(|asked| asked.is_granted(response)) {
+    let asked = exchange.upgrade();
+    let status = response.status();
+    let is_wrong = match status == StatusCode::SWITCHING_PROTOCOLS {
+        true => !asked.is_some_and(|asked| asked.is_granted(response)),
+        false => status.is_success() && asked.is_some_and(Asked::is_connect),
+    };
+    match is_wrong {
         true => Err(Refusal::with_sent(Reason::BadResponse, Sent::Yes)),
         false => Ok(()),
     }

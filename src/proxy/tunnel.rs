@@ -106,7 +106,7 @@ pub fn withhold(exchange: &mut Exchange, upstream: &UpstreamView) -> Result<(), 
         return Ok(());
     }
     let asked = exchange.take_upgrade();
-    if asked.is_some_and(|asked| asked.upgrade.is_connect()) { Err(REFUSED) } else { Ok(()) }
+    if asked.is_some_and(|asked| asked.is_connect()) { Err(REFUSED) } else { Ok(()) }
 }
 
 /// RFC 9220 section 3, for HTTP/2 as well as for HTTP/3.
@@ -118,7 +118,12 @@ impl Asked {
         self.upgrade.offer(headers);
     }
 
-    /// Whether this answer of the endpoint grants what it was asked.
+    /// Whether the client asks by extended CONNECT, to which every success is an open tunnel (RFC 9110 section 9.3.6).
+    pub fn is_connect(&self) -> bool {
+        self.upgrade.is_connect()
+    }
+
+    /// Whether this 101 of the endpoint grants what it was asked.
     pub fn is_granted<B>(&self, response: &Response<B>) -> bool {
         self.upgrade.is_granted(response.headers())
     }

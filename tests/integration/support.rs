@@ -35,7 +35,7 @@ pub use grpc::{Calls, Echo, ask_patiently, calling};
 pub use issuer::Issuer;
 pub use message::Message;
 pub use metrics::Metrics;
-pub use openssl::{Openssl, shake_hands};
+pub use openssl::{Openssl, say, shake_hands};
 pub use origin::{Origin, Visit};
 pub use program::Program;
 pub use proxy::{Proxy, ask_admin, replace};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::support::peer::{self, Peer};
 use crate::support::{Client, Gate, LARGE, Origin, Proxy, Shop, Yaml, ask2, eventually, http1_shop, ok_with};
@@ -101,6 +101,19 @@ fn every_pairing_of_versions_passes_every_kind_of_message() {
             assert_eq!(came, wanted, "{method} {path} from h2 to {to}");
         }
     }
+}
+
+#[test]
+fn a_trailer_that_nobody_announced_is_no_way_around_what_headers_may_not_say() {
+    let two = Shop::start();
+    let proxy = before(&[&two]);
+    let names = ["x-sum", "x-forwarded-for", "x_real_ip", "cookie", "x-request-id"];
+    let trailers = names.map(|name| (HeaderName::from_static(name), HeaderValue::from_static("5")));
+    let came =
+        ask2(proxy.web(), "POST", "/echo", Some(b"hello".to_vec()), Some(HeaderMap::from_iter(trailers)));
+    assert_eq!((came.status, came.body.as_slice()), (200, &b"hello"[..]));
+    let echoed: Vec<_> = came.trailers.keys().map(HeaderName::as_str).collect();
+    assert_eq!(echoed, ["x-sum"]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 
 use super::{Patience, RequestBody, ready_soon, with_first};
 use crate::net::pool::Lease;
+use crate::policy::forward::prepare_response;
 use crate::proxy::exchange::{Exchange, Expired};
 
 /// A response body that streams from the endpoint. Owns the exchange: when it is dropped, the exchange is over.
@@ -81,6 +82,7 @@ impl Download {
     ) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
         match ready!(self.poll_endpoint(cx)) {
             Some(Err(failure)) if !self.failed => self.fail(cx, failure),
+            Some(Ok(frame)) => Poll::Ready(Some(Ok(prepared(frame)))),
             next => Poll::Ready(next),
         }
     }
@@ -163,6 +165,14 @@ impl Download {
             }
         }
     }
+}
+
+/// What no head of a response says to a client, no trailers do.
+fn prepared(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        prepare_response(trailers);
+    }
+    frame
 }
 
 fn data_len(frame: &Frame<Bytes>) -> u64 {

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use super::{ready_soon, with_first};
 use crate::config::BodyPace;
 use crate::net::downstream::Connection;
+use crate::policy::forward::prepare_trailers;
 use crate::policy::pace::Pace;
 
 /// What became of a request body, shared between the connection that sends it and the request that waits.
@@ -189,9 +190,12 @@ impl Upload {
 
     fn pass(&mut self, frame: Result<Frame<Bytes>, Failure>) -> Result<Frame<Bytes>, Failure> {
         let now = Instant::now();
-        let passed = frame.and_then(|frame| self.count(&frame, now).map(|()| frame));
-        match &passed {
-            Ok(_) => self.progress.moved.set(Some(now)),
+        let mut passed = frame.and_then(|frame| self.count(&frame, now).map(|()| frame));
+        match &mut passed {
+            Ok(frame) => {
+                frame.trailers_mut().into_iter().for_each(prepare_trailers);
+                self.progress.moved.set(Some(now));
+            }
             Err(failure) => self.progress.failure.set(Some(*failure)),
         }
         if passed.is_ok() && self.is_over() {

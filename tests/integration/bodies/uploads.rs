@@ -59,6 +59,25 @@ fn the_trailers_of_a_request_arrive() {
 }
 
 #[test]
+fn what_a_client_may_not_say_in_a_header_it_may_not_say_in_a_trailer() {
+    let origin = echoing();
+    let proxy = Proxy::before(&[&origin]);
+    let forged =
+        ["X-Forwarded-For", "x-forwarded-client-cert", "x_forwarded_proto", "X-Tillgate-Mirror", "cookie"];
+    let lines = forged.map(|name| format!("{name}: forged\r\n")).concat();
+    let body = format!("5\r\nhello\r\n0\r\n{lines}x-sum: 42\r\n\r\n");
+    let mut client = proxy.client();
+    for announced in [forged.join(", ") + ", x-sum", forged.join(",")] {
+        client.send(format!("{CHUNKED_POST}trailer: {announced}\r\n\r\n{body}"));
+        assert_eq!(client.response().text(), "hello");
+    }
+    let [mixed, bare] = &origin.requests()[..] else { panic!("two requests") };
+    assert_eq!((mixed.header("trailer"), mixed.trailers.concat().as_str()), (Some("x-sum"), "x-sum: 42"));
+    assert_eq!((bare.header("trailer"), bare.trailers.len()), (None, 0));
+    assert!(!mixed.truncated && !bare.truncated);
+}
+
+#[test]
 fn an_empty_post_keeps_its_length_of_zero() {
     let origin = Origin::answering(OK);
     Proxy::before(&[&origin]).client().post("/", "");

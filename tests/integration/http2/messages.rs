@@ -86,6 +86,35 @@ fn trailers_that_the_client_announced_reach_the_endpoint() {
 }
 
 #[test]
+fn what_a_client_may_not_say_in_a_header_it_may_not_say_in_a_trailer() {
+    let (origin, proxy) = shop();
+    let mut trailers = HeaderMap::new();
+    for name in ["x-sum", "x-forwarded-for", "x-forwarded-client-cert", "x_real_ip", "host"] {
+        trailers.insert(name, HeaderValue::from_static("42"));
+    }
+    let announced = "x-forwarded-for, x-sum, x-forwarded-client-cert, x_real_ip, host";
+    let asked = request("POST", "/").header("trailer", announced);
+    assert_eq!(Http2::connect(proxy.web()).send(asked, "hello", Some(trailers)).status, 200);
+    let request = origin.request();
+    assert_eq!(
+        (request.header("trailer"), request.trailers.as_slice()),
+        (Some("x-sum"), &["x-sum: 42".to_owned()][..])
+    );
+}
+
+#[test]
+fn trailers_of_the_endpoint_say_nothing_that_is_said_here() {
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum, x-tillgate-endpoint\r\n\r\n\
+         5\r\nhello\r\n0\r\nx-tillgate-endpoint: forged\r\nx-forwarded-client-cert: forged\r\nx-sum: 42\r\n\r\n",
+    );
+    let proxy = Proxy::before(&[&origin]);
+    let answer = Http2::connect(proxy.web()).ask(request("GET", "/").header("te", "trailers"));
+    let trailers = answer.trailers.expect("trailers");
+    assert_eq!(trailers.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["x-sum"]);
+}
+
+#[test]
 fn a_body_is_framed_as_its_length_is_known_or_not() {
     let (origin, proxy) = shop();
     let mut client = Http2::connect(proxy.web());

@@ -23,6 +23,11 @@ impl Openssl {
 
 /// Shakes hands, asks for `/`, and waits for the end of the answer. The server's certificate has to be one of `ca`.
 pub fn shake_hands(address: SocketAddr, ca: &Path, arguments: &[&str]) -> Openssl {
+    say(b"GET / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n", address, ca, arguments)
+}
+
+/// The same, with something else to say.
+pub fn say(what: &[u8], address: SocketAddr, ca: &Path, arguments: &[&str]) -> Openssl {
     let mut command = Command::new("openssl");
     command.args(["s_client", "-verify_return_error", "-ign_eof", "-connect", &address.to_string()]);
     let named = arguments.iter().any(|argument| ["-servername", "-noservername"].contains(argument));
@@ -36,7 +41,7 @@ pub fn shake_hands(address: SocketAddr, ca: &Path, arguments: &[&str]) -> Openss
         .expect("run openssl");
     let mut input = child.stdin.take().expect("stdin is piped");
     // An error means that the handshake has failed already.
-    drop(input.write_all(b"GET / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n"));
+    drop(input.write_all(what));
     let output = child.wait_with_output().expect("openssl ends");
     drop(input);
     let text =

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::{ok, secured};
-use crate::support::{Authority, OK, Origin, Proxy, Yaml, shake_hands};
+use crate::support::{Authority, OK, Origin, Proxy, Yaml, say, shake_hands};
 
 #[test]
 fn openssl_gets_through_with_each_version_that_is_spoken() {
@@ -109,6 +109,20 @@ fn the_protocol_is_agreed_on_in_the_handshake() {
     assert_eq!(agreed(&both, "http/1.1"), "http/1.1");
     assert_eq!(agreed(&old, "h2,http/1.1"), "http/1.1");
     assert_eq!(agreed(&old, "h2"), "", "there is nothing in common");
+}
+
+#[test]
+fn http_2_that_was_not_agreed_on_is_not_spoken() {
+    let (authority, origin) = ok();
+    // An empty SETTINGS, then no frame at all, which ends the connection where it is spoken.
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff";
+    for more in ["", ", alpn: [http/1.1]"] {
+        let proxy = secured(&authority, &origin, more);
+        let seen = say(preface, proxy.web(), &authority.ca(), &["-quiet"]);
+        assert!(seen.says("verify return:1"), "{}", seen.text);
+        assert!(!seen.text.contains('\0'), "that is a frame: {:?}", seen.text);
+        assert!(shake_hands(proxy.web(), &authority.ca(), &[]).done, "it needs no ALPN for HTTP/1.1");
+    }
 }
 
 fn curl(authority: &Authority, proxy: &Proxy, arguments: &[&str]) -> String {

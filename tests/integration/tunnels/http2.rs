@@ -8,7 +8,7 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tungstenite::handshake::derive_accept_key;
@@ -216,6 +216,54 @@ fn an_endpoint_that_declines_is_passed_on() {
             let (answer, _stream) = send(&client, extended("websocket")).await;
             assert_eq!(answer.status(), StatusCode::FORBIDDEN);
             assert_eq!(read(&mut answer.into_body(), 2).await, b"no");
+        }
+    });
+}
+
+#[test]
+fn a_success_that_is_no_switch_opens_nothing() {
+    let no_content = b"HTTP/1.1 204 No Content\r\n\r\n";
+    // It would be the answer to a GET.
+    let granted =
+        b"HTTP/1.1 200 OK\r\nconnection: upgrade\r\nupgrade: websocket\r\ncontent-length: 2\r\n\r\nok";
+    for answer in [OK, no_content, granted] {
+        let origin = Origin::answering(answer);
+        let proxy = before(&origin);
+        run(async {
+            let client = connect(proxy.web()).await;
+            for _ in 0..2 {
+                let (answer, _stream) = send(&client, extended("websocket")).await;
+                assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+                assert_eq!(answer.headers()["x-tillgate-reason"], "bad_response");
+                assert_eq!(answer.headers()["x-tillgate-upstream-sent"], "yes");
+            }
+        });
+        assert_eq!(origin.requests().len(), 2);
+        let metrics = proxy.metrics_when(|metrics| metrics.count("tillgate_requests_total", &[]) == 2);
+        let failures = metrics.count("tillgate_endpoint_failures_total", &[]);
+        assert_eq!(failures, 0, "a client could have it ejected by asking");
+    }
+}
+
+#[test]
+fn a_connect_that_says_it_is_a_call_is_refused_as_a_connect() {
+    let origin = Origin::answering(OK);
+    let proxy = before(&origin);
+    let called = |mut request: Request<()>| {
+        request.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+        request
+    };
+    run(async {
+        let client = connect(proxy.web()).await;
+        let plain = Request::connect("shop.example:443").body(()).expect("a request");
+        for (request, status) in [
+            (extended("websocket"), StatusCode::BAD_GATEWAY),
+            (extended("connect-udp"), StatusCode::NOT_IMPLEMENTED),
+            (plain, StatusCode::METHOD_NOT_ALLOWED),
+        ] {
+            let (answer, _stream) = send(&client, called(request)).await;
+            assert_eq!(answer.status(), status);
+            assert!(!answer.headers().contains_key("grpc-status"));
         }
     });
 }
