@@ -8,16 +8,18 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::ahead::Ahead;
+
 /// A client's socket.
 #[derive(Debug)]
 pub struct Accepted {
     tcp: TcpStream,
-    ahead: Bytes,
+    ahead: Ahead,
 }
 
 impl From<TcpStream> for Accepted {
     fn from(tcp: TcpStream) -> Self {
-        Self { tcp, ahead: Bytes::new() }
+        Self { tcp, ahead: Ahead::default() }
     }
 }
 
@@ -33,7 +35,7 @@ impl Accepted {
     /// What reading fails with.
     pub async fn first(&self) -> io::Result<Option<u8>> {
         if let Some(first) = self.ahead.first() {
-            return Ok(Some(*first));
+            return Ok(Some(first));
         }
         let mut first = [0];
         let count = self.tcp.peek(&mut first).await?;
@@ -43,7 +45,7 @@ impl Accepted {
     /// These are read next, before what is still in the socket.
     pub fn give_back(&mut self, ahead: Bytes) {
         debug_assert!(self.ahead.is_empty(), "given back once, before anybody else reads");
-        self.ahead = ahead;
+        self.ahead = Ahead::new(ahead);
     }
 }
 
@@ -53,12 +55,10 @@ impl AsyncRead for Accepted {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.ahead.is_empty() {
-            return Pin::new(&mut self.tcp).poll_read(cx, buf);
+        match self.ahead.read_into(buf) {
+            true => Poll::Ready(Ok(())),
+            false => Pin::new(&mut self.tcp).poll_read(cx, buf),
         }
-        let count = self.ahead.len().min(buf.remaining());
-        buf.put_slice(&self.ahead.split_to(count));
-        Poll::Ready(Ok(()))
     }
 }
 

@@ -2,21 +2,20 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::uri::Scheme;
 use rustix::io::Errno;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::fair::Fair;
+use super::wire::Wire;
 use crate::config::Protocol;
 
 pub mod sockets;
@@ -104,11 +103,11 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
 ///
 /// # Errors
 /// See [`ConnectError`].
-pub async fn open(target: &Target) -> Result<Stream, ConnectError> {
+pub async fn open(target: &Target) -> Result<Opened, ConnectError> {
     let place = sockets::place()?;
     let stream = Fair::new(open_tcp(target).await?, place);
     match &target.tls {
-        None => Ok(Stream { is_http2: target.protocol == Protocol::H2, bytes: Bytes::Plain(stream) }),
+        None => Ok(Opened { is_http2: target.protocol == Protocol::H2, stream: Wire::Plain(stream) }),
         // Boxed, as a handshake needs much room, and few requests need one.
         Some(tls) => Box::pin(open_tls(stream, tls, target.protocol)).await,
     }
@@ -128,96 +127,42 @@ pub async fn open_tcp(target: &Target) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn open_tls(stream: Fair, tls: &Tls, protocol: Protocol) -> Result<Stream, ConnectError> {
+async fn open_tls(stream: Fair, tls: &Tls, protocol: Protocol) -> Result<Opened, ConnectError> {
     let stream = tls.shake_hands(stream).await.map_err(|error| ConnectError::Tls(Arc::new(error)))?;
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     if protocol == Protocol::H2 && !is_http2 {
         let error = io::Error::other("the endpoint has not agreed on HTTP/2 (ALPN)");
         return Err(ConnectError::Tls(Arc::new(error)));
     }
-    Ok(Stream { is_http2, bytes: Bytes::Tls(Box::new(stream)) })
+    Ok(Opened { is_http2, stream: Wire::Tls(Box::new(stream)) })
 }
 
 /// An established connection.
 #[derive(Debug)]
-pub struct Stream {
+pub struct Opened {
     /// Whether HTTP/2 is spoken on it.
     pub is_http2: bool,
-    bytes: Bytes,
+    /// Its bytes.
+    pub stream: Stream,
 }
 
-/// As they are on the wire, or within TLS.
-#[derive(Debug)]
-enum Bytes {
-    Plain(Fair),
-    /// Boxed, since what it holds is large.
-    Tls(Box<TlsStream<Fair>>),
-}
+/// What an endpoint's bytes come through.
+pub type Stream = Wire<Fair, TlsStream<Fair>>;
 
 impl Stream {
     /// The socket beneath.
     pub(super) fn tcp(&self) -> &TcpStream {
-        match &self.bytes {
-            Bytes::Plain(stream) => stream.tcp(),
-            Bytes::Tls(stream) => stream.get_ref().0.tcp(),
+        match self {
+            Self::Plain(stream) => stream.tcp(),
+            Self::Tls(stream) => stream.get_ref().0.tcp(),
         }
     }
 
     /// Counts from here on how often something has arrived.
     pub(super) fn count_arrivals(&mut self) -> Arc<AtomicU64> {
-        match &mut self.bytes {
-            Bytes::Plain(stream) => stream.count_arrivals(),
-            Bytes::Tls(stream) => stream.get_mut().0.count_arrivals(),
-        }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Bytes::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Bytes::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Bytes::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.bytes {
-            Bytes::Plain(stream) => stream.is_write_vectored(),
-            Bytes::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Bytes::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Bytes::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match self {
+            Self::Plain(stream) => stream.count_arrivals(),
+            Self::Tls(stream) => stream.get_mut().0.count_arrivals(),
         }
     }
 }

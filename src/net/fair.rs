@@ -21,7 +21,7 @@ use super::connect::sockets::Place;
 const TURN: usize = 512 * 1024;
 
 /// A socket that pauses for a turn of the event loop after [`TURN`] bytes.
-pub(super) struct Fair {
+pub struct Fair {
     stream: TcpStream,
     left: usize,
     pause: Option<Pause>,

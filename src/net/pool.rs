@@ -231,7 +231,7 @@ where
         let establish = async {
             // Where there is no choice, the target says HTTP/1 already.
             let target = self.target.speaking(Protocol::Http1);
-            speak_http1(connect::open(&target).await?).await
+            speak_http1(connect::open(&target).await?.stream).await
         };
         let wait = self.settings.connect_timeout;
         let connected = timeout(wait, establish).await;
@@ -344,9 +344,9 @@ where
     }
 
     async fn establish(&self) -> Result<Spoken<B>, ConnectError> {
-        let stream = connect::open(&self.target).await?;
-        self.alone.set(!stream.is_http2);
-        if stream.is_http2 {
+        let connect::Opened { is_http2, stream } = connect::open(&self.target).await?;
+        self.alone.set(!is_http2);
+        if is_http2 {
             Box::pin(self.shared.add(stream, &self.settings)).await?;
             return Ok(Spoken::Http2);
         }

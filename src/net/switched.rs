@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::mem::take;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::ahead::Ahead;
 use super::connect::Stream;
 
 /// After so long without a sign of the other side it is asked for one, and again at each interval.
@@ -37,7 +37,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 /// A connection taken back from the HTTP library, with what that had read of it already and made nothing of.
 pub struct Switched {
     io: Box<dyn Duplex>,
-    ahead: Bytes,
+    ahead: Ahead,
 }
 
 impl Switched {
@@ -57,13 +57,8 @@ impl Switched {
 
     /// `ahead` comes before whatever is still to be read from `io`.
     pub fn new(io: impl AsyncRead + AsyncWrite + Unpin + 'static, ahead: Bytes) -> Self {
-        Self { io: Box::new(io), ahead: rest(ahead) }
+        Self { io: Box::new(io), ahead: Ahead::new(ahead) }
     }
-}
-
-/// An empty rest of a buffer holds the memory of all of it: 16 KiB for each tunnel.
-fn rest(bytes: Bytes) -> Bytes {
-    if bytes.is_empty() { Bytes::new() } else { bytes }
 }
 
 impl fmt::Debug for Switched {
@@ -78,13 +73,10 @@ impl AsyncRead for Switched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.ahead.is_empty() {
-            return Pin::new(&mut self.io).poll_read(cx, buf);
+        match self.ahead.read_into(buf) {
+            true => Poll::Ready(Ok(())),
+            false => Pin::new(&mut self.io).poll_read(cx, buf),
         }
-        let count = self.ahead.len().min(buf.remaining());
-        buf.put_slice(&self.ahead.split_to(count));
-        self.ahead = rest(take(&mut self.ahead));
-        Poll::Ready(Ok(()))
     }
 }
 

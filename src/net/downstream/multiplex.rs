@@ -98,7 +98,7 @@ impl Socket {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        if self.take_ahead(buf) || Pin::new(&mut self.stream).poll_read(cx, buf)?.is_ready() {
+        if self.ahead.read_into(buf) || Pin::new(&mut self.stream).poll_read(cx, buf)?.is_ready() {
             let allowed = connection.frames_arrived(http2, &buf.filled()[before..]);
             buf.set_filled(before + allowed);
             return Poll::Ready(Ok(()));
@@ -109,13 +109,6 @@ impl Socket {
             }
         }
         Poll::Pending
-    }
-
-    /// What was read to tell which HTTP the client speaks.
-    pub(super) fn take_ahead(&mut self, buf: &mut ReadBuf<'_>) -> bool {
-        let count = self.ahead.len().min(buf.remaining());
-        buf.put_slice(&self.ahead.split_to(count));
-        count > 0
     }
 
     /// Takes note of what has left.

@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::Socket;
+use crate::net::ahead::Ahead;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -30,7 +31,7 @@ impl Socket {
             let compared = first.len().min(PREFACE.len());
             let agrees = first[..compared] == PREFACE[..compared];
             if count == 0 || !agrees || compared == PREFACE.len() {
-                self.ahead = Bytes::from(first);
+                self.ahead = Ahead::new(first.freeze());
                 return Ok(agrees && compared == PREFACE.len());
             }
         }
@@ -44,13 +45,13 @@ impl Socket {
         if !read.is_empty() {
             // The beginning of the next head, which came with the request before it.
             self.connection.bytes_arrived(&read);
-            self.ahead = read;
+            self.ahead = Ahead::new(read);
             return Ok(());
         }
         drop(read);
         let mut first = BytesMut::new();
         poll_fn(|cx| self.poll_ahead(cx, &mut first)).await?;
-        self.ahead = Bytes::from(first);
+        self.ahead = Ahead::new(first.freeze());
         Ok(())
     }
 

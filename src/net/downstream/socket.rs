@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::{Connection, Phase, library_answer, linger};
+use crate::net::ahead::Ahead;
 use crate::net::transport::Transport;
 
 /// The socket of a [`Connection`], as the HTTP library reads and writes it.
@@ -19,7 +20,7 @@ pub struct Socket {
     pub(super) stream: Transport,
     pub(super) connection: Rc<Connection>,
     /// Read from the stream, and not yet by the HTTP library.
-    pub(super) ahead: Bytes,
+    pub(super) ahead: Ahead,
     pub(super) answer: Option<library_answer::Answer>,
     /// Of an interim response that is being written.
     pub(super) interim: Bytes,
@@ -36,7 +37,7 @@ impl Socket {
         Self {
             stream,
             connection,
-            ahead: Bytes::new(),
+            ahead: Ahead::default(),
             answer: None,
             interim: Bytes::new(),
             linger: linger::Linger::default(),
@@ -129,7 +130,7 @@ impl AsyncRead for Socket {
         if self.connection.is_multiplexed() {
             return self.poll_read_frames(cx, buf);
         }
-        if self.take_ahead(buf) {
+        if self.ahead.read_into(buf) {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 
 use super::probe::{Beside, Trouble, beside};
 use crate::config::HttpProbe;
-use crate::net::connect::{Stream, Target};
+use crate::net::connect::{Opened, Stream, Target};
 use crate::policy::forward::to_http2;
 
 /// Bytes of a response head.
@@ -22,9 +22,10 @@ pub(super) const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("tillgate/", env!("CARGO_PKG_VERSION"), " (health check)"));
 
 /// Asks, and looks at status and body.
-pub(super) async fn ask(stream: Stream, target: &Target, probe: &HttpProbe) -> Result<(), Trouble> {
+pub(super) async fn ask(opened: Opened, target: &Target, probe: &HttpProbe) -> Result<(), Trouble> {
+    let Opened { is_http2, stream } = opened;
     let request = request(target, probe)?;
-    if stream.is_http2 {
+    if is_http2 {
         return ask_http2(stream, target, request, probe).await;
     }
     let (mut sender, connection) =

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::{grpc, http};
 use crate::config::{HealthCheck, Probe, Protocol, show_duration};
-use crate::net::connect::{self, ConnectError, Stream, Target, is_out_of_sockets};
+use crate::net::connect::{self, ConnectError, Opened, Target, is_out_of_sockets};
 use crate::policy::health::Finding;
 
 /// What is said of an endpoint that ends the connection.
@@ -97,12 +97,12 @@ async fn try_ask(target: &Target, probe: &Probe) -> Result<(), Trouble> {
         Probe::Http(probe) => http::ask(open(target).await?, target, probe).await,
         Probe::Grpc(probe) => {
             let target = target.speaking(Protocol::H2);
-            grpc::ask(open(&target).await?, &target, probe).await
+            grpc::ask(open(&target).await?.stream, &target, probe).await
         }
     }
 }
 
-async fn open(target: &Target) -> Result<Stream, Trouble> {
+async fn open(target: &Target) -> Result<Opened, Trouble> {
     connect::open(target).await.map_err(|error| match error {
         ConnectError::OutOfSockets(error) => Trouble::Ours(words(&error)),
         ConnectError::Failed(error) => Trouble::Bad(words(&error)),
