@@ -20,7 +20,7 @@ use super::connect::sockets::Place;
 /// body hardly notices, small enough that the worst use of so many bytes takes some milliseconds.
 const TURN: usize = 512 * 1024;
 
-/// A socket that pauses for a turn of the event loop after [`TURN`] bytes.
+/// A socket that pauses for a turn of the event loop after half a mebibyte.
 pub struct Fair {
     stream: TcpStream,
     left: usize,

@@ -100,6 +100,16 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: impl AsRef<[u8]>) -> Vec
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
+/// Reads one frame.
+pub fn read(from: &mut impl Read) -> io::Result<Frame> {
+    let mut head = [0; 9];
+    from.read_exact(&mut head)?;
+    let length = number(&[0, head[0], head[1], head[2]], 0);
+    let mut payload = vec![0; usize::try_from(length).expect("short")];
+    from.read_exact(&mut payload)?;
+    Ok(Frame { kind: head[3], flags: head[4], stream: number(&head, 5) & 0x7fff_ffff, payload })
+}
+
 /// A field of a header block, neither indexed nor compressed.
 pub fn field(name: &str, value: &str) -> Vec<u8> {
     let length = |text: &str| u8::try_from(text.len()).ok().filter(|length| *length < 127).expect("short");
@@ -185,16 +195,7 @@ impl Frames {
 
     /// The next frame; nothing at the end of the connection, or where it is reset.
     pub fn next(&mut self) -> Option<Frame> {
-        let mut head = [0; 9];
-        self.fill(&mut head)?;
-        let mut payload =
-            vec![0; usize::try_from(number(&[0, head[0], head[1], head[2]], 0)).expect("short")];
-        self.fill(&mut payload)?;
-        Some(Frame { kind: head[3], flags: head[4], stream: number(&head, 5), payload })
-    }
-
-    fn fill(&mut self, bytes: &mut [u8]) -> Option<()> {
-        let read: io::Result<()> = self.stream.read_exact(bytes);
+        let read = read(&mut self.stream);
         if let Err(error) = &read {
             assert!(!is_timeout(error), "waited in vain for a frame");
         }
